@@ -1,0 +1,304 @@
+# Helpers for tests with several servers, on top of PostgreSQL::Test::Cluster.
+#
+#   use FindBin;
+#   use lib "$FindBin::RealBin/../perl";
+#   use Meridian;
+#
+#   my ($us, $eu) = mesh([ 'us', 'eu' ]);
+#   on_all([ $us, $eu ], 'CREATE TABLE account (id bigint PRIMARY KEY, balance bigint)');
+#   sql($us, q{SELECT meridian.replicate('account', 'balance=counter')});
+#   cut_link($us, $eu);
+#   ...
+#   heal_link($us, $eu);
+#   wait_converged($us, $eu);
+#   same_everywhere([ $us, $eu ], 'SELECT * FROM account ORDER BY id', 'accounts agree');
+#
+# Nothing here sleeps for a fixed time: every wait polls a state that the server publishes and dies, saying what it waited
+# for, when PG_TEST_TIMEOUT_DEFAULT seconds (180) have passed. All servers listen on unix sockets only.
+package Meridian;
+
+use strict;
+use warnings;
+
+use Carp;
+use Exporter qw(import);
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+our @EXPORT = qw(
+  new_node new_standby mesh join_mesh conninfo member_id server_knows
+  sql sql_error on_all
+  cut_link heal_link links_up
+  wait_until wait_converged wait_on_all
+  table_digest same_everywhere expect_everywhere no_crash
+);
+
+# The database that is replicated on every node.
+our $database = 'postgres';
+
+# Does this server know the setting? Minor releases from August 2026 on know output_plugin_libraries, older ones refuse
+# to start with it.
+my %known_settings;
+
+sub server_knows
+{
+	my ($setting) = @_;
+	if (!%known_settings)
+	{
+		my ($out, $err) = run_command([ 'postgres', '--describe-config' ]);
+		$known_settings{ (split /\t/)[0] } = 1 foreach split /\n/, $out;
+		croak "postgres --describe-config said nothing: $err" unless %known_settings;
+	}
+	return exists $known_settings{$setting};
+}
+
+# Starts a server and creates the extension in it.
+#   region    => 'eu'   (default: the name)
+#   conf      => "...\n" more lines for postgresql.conf; they win over ours
+#   preload   => 0      leaves shared_preload_libraries empty
+#   extension => 0      does not run CREATE EXTENSION
+#   start     => 0      leaves the server stopped (implies extension => 0)
+sub new_node
+{
+	my ($name, %opt) = @_;
+	my $region = $opt{region} // $name;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+
+	$node->init(allows_streaming => 'logical');
+	$node->append_conf(
+		'postgresql.conf', qq{
+shared_buffers = 16MB
+max_connections = 60
+max_wal_senders = 20
+max_replication_slots = 20
+max_worker_processes = 24
+max_logical_replication_workers = 12
+wal_retrieve_retry_interval = '100ms'
+log_statement = none
+meridian.node = '$name'
+meridian.region = '$region'
+meridian.database = '$database'
+});
+	$node->append_conf('postgresql.conf', "shared_preload_libraries = 'meridian'\n")
+	  if $opt{preload} // 1;
+	$node->append_conf('postgresql.conf', "output_plugin_libraries = 'pgoutput, test_decoding, meridian_mesh'\n")
+	  if server_knows('output_plugin_libraries');
+	$node->append_conf('postgresql.conf', $opt{conf}) if defined $opt{conf};
+	return $node unless $opt{start} // 1;
+	$node->start;
+	sql($node, 'CREATE EXTENSION meridian') if $opt{extension} // 1;
+	return $node;
+}
+
+# A streaming standby of $primary, caught up when this returns.
+sub new_standby
+{
+	my ($primary, $name, %opt) = @_;
+	my $backup = "backup_of_$name";
+	$primary->backup($backup);
+	my $standby = PostgreSQL::Test::Cluster->new($name);
+	$standby->init_from_backup($primary, $backup, has_streaming => 1);
+	$standby->append_conf('postgresql.conf', "meridian.node = '$name'\n");
+	$standby->append_conf('postgresql.conf', $opt{conf}) if defined $opt{conf};
+	$standby->start;
+	$primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
+	return $standby;
+}
+
+# A mesh of new nodes, all links up. mesh(3) names them n1 n2 n3, mesh(['us', 'eu']) as told. Options go to new_node.
+sub mesh
+{
+	my ($names, %opt) = @_;
+	$names = [ map { "n$_" } 1 .. $names ] unless ref $names;
+	my @nodes = map { new_node($_, %opt) } @$names;
+	join_mesh(@nodes);
+	return @nodes;
+}
+
+# Makes one mesh of servers that are not in one yet: the first creates it, the others join through the first.
+sub join_mesh
+{
+	my @nodes = @_;
+	my $first = $nodes[0];
+	foreach my $node (@nodes)
+	{
+		my $call = $node == $first ? 'create_node' : 'join';
+		my @args = ($node->name, sql($node, 'SHOW meridian.region'), conninfo($node));
+		push @args, conninfo($first) unless $node == $first;
+		sql($node, "SELECT meridian.$call(" . join(', ', map { quote($_) } @args) . ')');
+	}
+	links_up(@nodes);
+	return;
+}
+
+sub quote
+{
+	my ($text) = @_;
+	$text =~ s/'/''/g;
+	return "'$text'";
+}
+
+# What another server needs to reach this one.
+sub conninfo
+{
+	my ($node) = @_;
+	return sprintf("host=%s port=%d dbname=%s", $node->host, $node->port, $database);
+}
+
+# The id that the mesh gave to $node, as seen by $observer (default: by itself).
+sub member_id
+{
+	my ($node, $observer) = @_;
+	return sql($observer // $node, 'SELECT id FROM meridian.member WHERE name = ' . quote($node->name));
+}
+
+# Runs SQL, dies if it fails, returns what it printed (unaligned, tuples only).
+sub sql
+{
+	my ($node, $statement, %opt) = @_;
+	return $node->safe_psql($opt{database} // $database, $statement);
+}
+
+# Runs SQL that must fail; returns its error text with the SQLSTATE, or '' (and a failed test) if it succeeded.
+sub sql_error
+{
+	my ($node, $statement, %opt) = @_;
+	my ($status, $out, $err) =
+	  $node->psql($opt{database} // $database, "\\set VERBOSITY verbose\n$statement", on_error_stop => 1);
+	fail("expected an error from: $statement") if $status == 0;
+	return $status == 0 ? '' : $err;
+}
+
+sub on_all
+{
+	my ($nodes, $statement) = @_;
+	sql($_, $statement) foreach @$nodes;
+	return;
+}
+
+# Polls until $query returns $expected (default 't'); dies with the query when it does not in time.
+sub wait_until
+{
+	my ($node, $query, $expected) = @_;
+	$node->poll_query_until($database, $query, $expected // 't')
+	  or croak 'timed out on ' . $node->name . " waiting for: $query";
+	return;
+}
+
+sub wait_on_all
+{
+	my ($nodes, $query, $expected) = @_;
+	wait_until($_, $query, $expected) foreach @$nodes;
+	return;
+}
+
+# Stops the stream between two nodes, both ways, and returns when no worker and no walsender of it runs any more.
+sub cut_link
+{
+	my ($left, $right) = @_;
+	_switch_subscription($left, $right, 'DISABLE');
+	_switch_subscription($right, $left, 'DISABLE');
+	_wait_link(0, $left, $right);
+	_wait_link(0, $right, $left);
+	return;
+}
+
+# Lets the stream between two nodes run again; returns when both apply workers are connected.
+sub heal_link
+{
+	my ($left, $right) = @_;
+	_switch_subscription($left, $right, 'ENABLE');
+	_switch_subscription($right, $left, 'ENABLE');
+	_wait_link(1, $left, $right);
+	_wait_link(1, $right, $left);
+	return;
+}
+
+# Waits until every node of the list applies from every other.
+sub links_up
+{
+	my @nodes = @_;
+	foreach my $to (@nodes)
+	{
+		foreach my $from (grep { $_ != $to } @nodes)
+		{
+			_wait_link(1, $to, $from);
+		}
+	}
+	return;
+}
+
+sub _switch_subscription
+{
+	my ($to, $from, $action) = @_;
+	sql($to, 'ALTER SUBSCRIPTION meridian_' . member_id($from, $to) . " $action");
+	return;
+}
+
+# $up: the apply worker on $to runs and its slot on $from is in use. Down: neither.
+sub _wait_link
+{
+	my ($up, $to, $from) = @_;
+	my $subscription = quote('meridian_' . member_id($from, $to));
+	my $slot = quote('meridian_' . member_id($to, $from));
+	my ($worker, $active) = $up ? ('IS NOT NULL', 'active') : ('IS NULL', 'NOT active');
+	wait_until($to, "SELECT bool_and(pid $worker) FROM pg_stat_subscription WHERE subname = $subscription");
+	wait_until($from, "SELECT $active FROM pg_replication_slots WHERE slot_name = $slot");
+	return;
+}
+
+# All that any of the nodes committed so far is applied and visible on all others.
+sub wait_converged
+{
+	my @nodes = @_;
+	foreach my $node (@nodes)
+	{
+		next if sql($node, "SELECT meridian.wait_converged('120 s')") eq 't';
+		diag("parked on " . $node->name . ":\n" . sql($node, 'TABLE meridian.parked'));
+		croak 'no convergence: meridian.wait_converged returned false on ' . $node->name;
+	}
+	return;
+}
+
+# MD5 over the rows of a table in an order that does not depend on the server. Leaves _meridian out, whose bytes also say
+# what the last image changed; name the columns to have it otherwise.
+sub table_digest
+{
+	my ($node, $table, $columns) = @_;
+	$columns //= sql(
+		$node, "SELECT string_agg(quote_ident(attname), ', ' ORDER BY attname) FROM pg_attribute
+		WHERE attrelid = " . quote($table) . "::regclass AND attnum > 0 AND NOT attisdropped AND attname <> '_meridian'");
+	return sql($node,
+		qq{SELECT count(*) || ':' || coalesce(md5(string_agg(r::text, E'\\n' ORDER BY r::text COLLATE "C")), '-')
+		FROM (SELECT $columns FROM $table) r});
+}
+
+# One test: the query gives the same on every node. Returns what it gave on the first.
+sub same_everywhere
+{
+	my ($nodes, $query, $name) = @_;
+	return expect_everywhere($nodes, $query, sql($nodes->[0], $query), $name);
+}
+
+# One test: the query gives $expected on every node.
+sub expect_everywhere
+{
+	my ($nodes, $query, $expected, $name) = @_;
+	my %got = map { $_->name => sql($_, $query) } @$nodes;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	is_deeply(\%got, { map { $_->name => $expected } @$nodes }, $name // $query);
+	return $expected;
+}
+
+# One test: no process of these servers crashed or failed an assertion.
+sub no_crash
+{
+	my @nodes = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my @found = map { my $n = $_->name; map { "$n: $_" } grep { /TRAP:|PANIC:|terminated by signal/ } split /\n/, slurp_file($_->logfile) } @nodes;
+	is(join("\n", @found), '', 'no server process crashed');
+	return;
+}
+
+1;
