@@ -1,0 +1,93 @@
+# Builds the extension `meridian` (PGXS) and the output plugins under src/plugin.
+#
+#   make && make install && make installcheck      against the server that PG_CONFIG names
+#   make check         build, install and run every test on a temporary cluster of this machine's PostgreSQL
+#   make check-matrix  the same on PostgreSQL 17 and 18, each in a Debian of its own
+#   make demo          two regions on this machine, and a story told with them
+#
+# installcheck needs a running server with shared_preload_libraries = 'meridian', as CONTRIBUTING.md describes.
+# Objects belong to one server version: `make clean` before another PG_CONFIG.
+
+# These install what they need first, so they must work where pg_config does not exist yet: no PGXS for them.
+SCRIPT_GOALS := check check-matrix demo
+ifneq (,$(filter $(SCRIPT_GOALS),$(MAKECMDGOALS)))
+ifneq (,$(filter-out $(SCRIPT_GOALS),$(MAKECMDGOALS)))
+$(error run "make $(filter $(SCRIPT_GOALS),$(MAKECMDGOALS))" by itself)
+endif
+
+.PHONY: $(SCRIPT_GOALS)
+check:
+	tools/check.sh
+check-matrix:
+	tools/check-matrix.sh
+demo:
+	demo/run.sh
+
+else
+
+MERIDIAN_TOP := .
+include src/module.mk
+
+MODULE_big = meridian
+EXTENSION = meridian
+OBJS = $(patsubst %.cpp,%.o,$(sort $(wildcard src/core/*.cpp src/pg/*.cpp src/pg/*/*.cpp)))
+SHLIB_LINK += -L$(shell $(PG_CONFIG) --libdir) -lpq
+
+INSTALL_SQL = meridian--$(MERIDIAN_VERSION).sql
+SQL_FRAGMENTS = $(sort $(wildcard sql/[0-9][0-9]_*.sql))
+DATA_built = $(INSTALL_SQL)
+DATA = $(wildcard sql/upgrade/*.sql)
+
+# Inputs live in test/, expected outputs of both kinds in expected/; results go to results/. Isolation specs run in the
+# same database, because a server has one replicated database (meridian.database).
+REGRESS = $(basename $(notdir $(sort $(wildcard test/sql/*.sql))))
+REGRESS_OPTS = --inputdir=test --load-extension=meridian
+ISOLATION = $(basename $(notdir $(sort $(wildcard test/specs/*.spec))))
+ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=meridian --use-existing
+ISOLATION_TESTDB = $(CONTRIB_TESTDB)
+ifneq (,$(wildcard test/t/*.pl))
+TAP_TESTS = 1
+PROVE_TESTS ?= test/t/*.pl
+PROVE_FLAGS += -I test/perl
+endif
+EXTRA_CLEAN = $(OBJS:.o=.d) $(wildcard meridian--*.sql)
+
+# Without tests of a kind PGXS wants its variable undefined, not empty.
+ifeq (,$(REGRESS))
+undefine REGRESS
+endif
+ifeq (,$(ISOLATION))
+undefine ISOLATION
+endif
+
+include $(PGXS)
+
+-include $(OBJS:.o=.d)
+
+# The folder is a prerequisite for the day a fragment is added or removed.
+$(INSTALL_SQL): $(SQL_FRAGMENTS) sql meridian.control
+	{ printf '%s\n' '\echo Use "CREATE EXTENSION meridian" to load this file. \quit'; cat /dev/null $(SQL_FRAGMENTS); } > $@.tmp
+	mv $@.tmp $@
+
+# The plugins share objects with the extension, so they come after it even under make -j.
+.PHONY: plugins
+plugins: all-lib
+	$(MAKE) -C src/plugin PG_CONFIG='$(PG_CONFIG)' all
+all: plugins
+
+install: install-plugins
+.PHONY: install-plugins
+install-plugins: plugins
+	$(MAKE) -C src/plugin PG_CONFIG='$(PG_CONFIG)' install
+
+uninstall: uninstall-plugins
+.PHONY: uninstall-plugins
+uninstall-plugins:
+	$(MAKE) -C src/plugin PG_CONFIG='$(PG_CONFIG)' uninstall
+
+clean: clean-plugins
+.PHONY: clean-plugins
+clean-plugins:
+	$(MAKE) -C src/plugin PG_CONFIG='$(PG_CONFIG)' clean
+
+endif
