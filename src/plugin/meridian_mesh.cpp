@@ -4,7 +4,8 @@
 //     PostgreSQL 15, which has no `origin = none`.
 //  2. An UPDATE leaves as an INSERT of the whole new row. The stock apply worker skips an UPDATE whose row it does not
 //     find; an INSERT always reaches the receiver's BEFORE INSERT trigger, which merges it with what is there.
-//  3. DELETE and TRUNCATE do not leave. A deletion travels as the INSERT of a tombstone that the table's own trigger wrote.
+//  3. DELETE and TRUNCATE do not leave. A deletion travels as the INSERT of a tombstone, written by the table's
+//  trigger.
 //
 // Everything else (protocol, options, publications, row filters, column lists, schema messages) is pgoutput's own code:
 // its callbacks stay in the table that the server gave us.
@@ -56,13 +57,13 @@ void warn_of_gap(Relation relation) {
   MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
   warned_relations = lappend_oid(warned_relations, relid);
   MemoryContextSwitchTo(caller);
-  ereport(WARNING,
-          (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-           errmsg("an update of table \"%s\" leaves without an unchanged large value", RelationGetRelationName(relation)),
-           errdetail("Table \"%s\" lacks trigger \"%s\"; the receiver sees NULL in place of the value.",
-                     RelationGetRelationName(relation), kStampTrigger),
-           errhint("Run SELECT meridian.replicate('%s') or take the table out of the publication.",
-                   RelationGetRelationName(relation))));
+  ereport(WARNING, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                    errmsg("an update of table \"%s\" leaves without an unchanged large value",
+                           RelationGetRelationName(relation)),
+                    errdetail("Table \"%s\" lacks trigger \"%s\"; the receiver sees NULL in place of the value.",
+                              RelationGetRelationName(relation), kStampTrigger),
+                    errhint("Run SELECT meridian.replicate('%s') or take the table out of the publication.",
+                            RelationGetRelationName(relation))));
 }
 
 bool is_unlogged_value(const FormData_pg_attribute* attribute, Datum value, bool is_null) {
@@ -138,14 +139,11 @@ void send_change(LogicalDecodeChangeCB base, LogicalDecodingContext* context, Re
 extern "C" {
 
 /// Only what no origin marks was written here by a user. DoNotReplicateId is an origin too: row copies carry it.
-static bool mesh_filter_by_origin(LogicalDecodingContext*, RepOriginId origin) {
-  return origin != InvalidRepOriginId;
-}
+static bool mesh_filter_by_origin(LogicalDecodingContext*, RepOriginId origin) { return origin != InvalidRepOriginId; }
 
 static void mesh_change(LogicalDecodingContext* context, ReorderBufferTXN* txn, Relation relation,
                         ReorderBufferChange* change) {
-  meridian::pg::guarded(
-      [=] { meridian::pg::send_change(meridian::pg::base_change, context, txn, relation, change); });
+  meridian::pg::guarded([=] { meridian::pg::send_change(meridian::pg::base_change, context, txn, relation, change); });
 }
 
 static void mesh_stream_change(LogicalDecodingContext* context, ReorderBufferTXN* txn, Relation relation,
