@@ -4,8 +4,8 @@
 //     PostgreSQL 15, which has no `origin = none`.
 //  2. An UPDATE leaves as an INSERT of the whole new row. The stock apply worker skips an UPDATE whose row it does not
 //     find; an INSERT always reaches the receiver's BEFORE INSERT trigger, which merges it with what is there.
-//  3. DELETE and TRUNCATE do not leave. A deletion travels as the INSERT of a tombstone, written by the table's
-//  trigger.
+//  3. DELETE and TRUNCATE do not leave. A deletion travels as the INSERT of a tombstone, which the table's
+//     trigger wrote.
 //
 // Everything else (protocol, options, publications, row filters, column lists, schema messages) is pgoutput's own code:
 // its callbacks stay in the table that the server gave us.
