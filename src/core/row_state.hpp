@@ -1,0 +1,108 @@
+// The state of one replicated row: what `_meridian meridian.row_state` holds.
+//
+// Invariants of every RowState that leaves this library:
+//  * `entries` sorted by (actor, birth), no two alike; contributions of an entry sorted by slot, no two alike;
+//  * `groups` and `lattices` sorted by slot, no two alike;
+//  * a state is *live* if it has an entry; then every group's birth is the birth of some entry or larger than the
+//  floor;
+//  * equal states have equal bytes (see row_state_codec.hpp).
+//
+// A *slot* names a group, counter or lattice column mesh-wide: 0 is the default group, n is the nth rule of the
+// table's rule list, which is the same on every node and only ever grows. Never an attnum.
+#pragma once
+
+#include <boost/container/small_vector.hpp>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "core/actor.hpp"
+#include "core/decimal.hpp"
+#include "core/hlc.hpp"
+
+namespace meridian {
+
+using Slot = std::uint16_t;
+inline constexpr Slot default_group = 0;
+
+/// What one actor added to one counter column.
+struct Contribution {
+  Slot slot = 0;
+  Decimal amount;
+  friend bool operator==(const Contribution&, const Contribution&) = default;
+};
+using Contributions = boost::container::small_vector<Contribution, 2>;
+
+/// What one actor knows to have written in one life of the row. Only that actor ever makes a new version of it.
+struct Entry {
+  Actor actor;
+  Hlc birth;  ///< stamp of the INSERT that began this life
+  Hlc last;   ///< stamp of the actor's latest write in this life
+  Contributions contributions;
+  friend bool operator==(const Entry&, const Entry&) = default;
+};
+
+/// Which write the values of one last-writer-wins group come from. Ordered by (birth, stamp, actor).
+struct GroupStamp {
+  Slot slot = default_group;
+  Hlc birth;
+  Hlc stamp;
+  Actor actor;
+  friend bool operator==(const GroupStamp&, const GroupStamp&) = default;
+};
+
+/// The life that a single-valued lattice column (max, min, or, and, merge) belongs to.
+struct LatticeBirth {
+  Slot slot = 0;
+  Hlc birth;
+  friend bool operator==(const LatticeBirth&, const LatticeBirth&) = default;
+};
+
+struct RowState {
+  boost::container::small_vector<Entry, 4> entries;
+  boost::container::small_vector<GroupStamp, 4> groups;
+  boost::container::small_vector<LatticeBirth, 2> lattices;
+  friend bool operator==(const RowState&, const RowState&) = default;
+
+  [[nodiscard]] bool live() const noexcept { return !entries.empty(); }
+  /// Largest stamp anywhere in the state; a new local write must be stamped above it.
+  [[nodiscard]] Hlc highest_stamp() const noexcept;
+  /// Largest birth among the entries: the life that a local UPDATE writes under, and the floor that a DELETE leaves.
+  [[nodiscard]] Hlc largest_birth() const noexcept;
+  /// Sum over the live entries; nullopt if no entry contributes (the column is NULL).
+  [[nodiscard]] std::optional<Decimal> counter(Slot slot) const;
+};
+
+/// Which slots a table has. Sorted; compiled once from its rules (rules.hpp).
+struct Shape {
+  boost::container::small_vector<Slot, 4> groups;  ///< includes default_group when any column has no rule
+  boost::container::small_vector<Slot, 2> counters;
+  boost::container::small_vector<Slot, 2> lattices;
+  /// `delete=latest`: every life has birth `first_birth`, lives and deletes are ordered by (stamp, actor).
+  bool delete_latest = false;
+};
+
+/// The state that a NULL `_meridian` stands for: birth 1, stamp 0, actor 0. `counters` are the columns' present values
+/// (leave NULL columns out).
+[[nodiscard]] RowState state_before_replication(const Shape& shape, std::span<const Contribution> counters);
+
+/// A local INSERT at `stamp`. `counters` as above.
+[[nodiscard]] RowState insert_row(const Shape& shape, Actor actor, Hlc stamp, std::span<const Contribution> counters);
+
+/// What a local UPDATE changed. Spans are sorted by slot and hold only slots of the shape.
+struct RowUpdate {
+  std::span<const Slot> groups;
+  std::span<const Contribution> deltas;  ///< NEW - OLD
+  std::span<const Slot> lattices;
+};
+
+/// A local UPDATE at `stamp`, which must exceed `state.highest_stamp()`. An update that changed nothing must not be
+/// passed: it is not a write.
+void update_row(RowState& state, const Shape& shape, Actor actor, Hlc stamp, const RowUpdate& update);
+
+/// How the knowledge in two states of one row relates: a version-vector comparison of the entries' `last`.
+enum class Knowledge { equal, older, newer, concurrent };
+/// `older`: everything `mine` knows, `theirs` knows too, and more.
+[[nodiscard]] Knowledge compare_knowledge(const RowState& mine, const RowState& theirs) noexcept;
+
+}  // namespace meridian

@@ -1,0 +1,240 @@
+// Text form of a row state: printable ASCII, one text per state. The grammar is in docs/row_state_format.md.
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <limits>
+#include <utility>
+
+#include "core/error.hpp"
+#include "core/row_state_codec.hpp"
+
+namespace meridian {
+
+namespace {
+
+/// A few bytes of binary can stand for a number with 16383 zeros, so the text needs a limit of its own.
+constexpr std::size_t max_text_size = std::size_t{16} << 20;
+
+[[noreturn]] void refuse_size() { throw Error(ErrorKind::limit_exceeded, "text of a row state is too large"); }
+
+class Printer {
+ public:
+  std::string run(const RowState& state) {
+    text_ = '{';
+    section("entries:[", state.entries);
+    section("groups:[", state.groups);
+    section("lattices:[", state.lattices);
+    text_ += '}';
+    return std::move(text_);
+  }
+
+ private:
+  template <typename List>
+  void section(std::string_view name, const List& list) {
+    if (list.empty()) return;
+    if (text_.size() > 1) text_ += ',';
+    text_ += name;
+    for (const auto& item : list) {
+      if (&item != &list.front()) text_ += ',';
+      print(item);
+      if (text_.size() > max_text_size) refuse_size();
+    }
+    text_ += ']';
+  }
+
+  void print(std::uint64_t number) {
+    std::array<char, 20> digits;
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
+    text_.append(digits.data(), end);
+  }
+
+  void print(Hlc stamp) {
+    print(stamp.milliseconds());
+    text_ += '.';
+    print(std::uint64_t{stamp.counter()});
+  }
+
+  void print(Actor actor) {
+    print(std::uint64_t{actor.member()});
+    if (actor.epoch() == 0) return;
+    text_ += '/';
+    print(std::uint64_t{actor.epoch()});
+  }
+
+  void print_write(Actor actor, Hlc birth, Hlc last) {
+    print(actor);
+    text_ += '@';
+    print(birth);
+    text_ += " last ";
+    print(last);
+  }
+
+  void print(const Entry& entry) {
+    print_write(entry.actor, entry.birth, entry.last);
+    for (const Contribution& contribution : entry.contributions) {
+      text_ += " +";
+      print(std::uint64_t{contribution.slot});
+      text_ += '=';
+      text_ += contribution.amount.to_string();
+      if (text_.size() > max_text_size) refuse_size();
+    }
+  }
+
+  void print(const GroupStamp& group) {
+    print(std::uint64_t{group.slot});
+    text_ += ':';
+    print_write(group.actor, group.birth, group.stamp);
+  }
+
+  void print(const LatticeBirth& lattice) {
+    print(std::uint64_t{lattice.slot});
+    text_ += '@';
+    print(lattice.birth);
+  }
+
+  std::string text_;
+};
+
+class Parser {
+ public:
+  explicit Parser(std::string_view text) noexcept : rest_(text), size_(text.size()) {}
+
+  RowState run() {
+    RowState state;
+    expect("{");
+    section("entries:[", state.entries);
+    section("groups:[", state.groups);
+    section("lattices:[", state.lattices);
+    expect("}");
+    if (!rest_.empty()) refuse("text follows its end");
+    return state;
+  }
+
+ private:
+  [[noreturn]] void refuse(std::string_view reason) const {
+    throw Error(ErrorKind::malformed_text, "malformed row state at character " +
+                                               std::to_string(size_ - rest_.size() + 1) + ": " + std::string(reason));
+  }
+
+  bool accept(std::string_view token) noexcept {
+    if (!rest_.starts_with(token)) return false;
+    rest_.remove_prefix(token.size());
+    return true;
+  }
+  void expect(std::string_view token) {
+    if (!accept(token)) refuse("expected \"" + std::string(token) + "\"");
+  }
+
+  template <typename List>
+  void section(std::string_view name, List& list) {
+    const auto before = rest_;
+    if (!first_section_ && !accept(",")) return;
+    if (!accept(name)) {
+      rest_ = before;
+      return;
+    }
+    first_section_ = false;
+    do {
+      append(list);
+    } while (accept(","));
+    expect("]");
+  }
+
+  /// A number without sign or leading zeros.
+  std::uint64_t number(std::uint64_t limit) {
+    std::uint64_t value = 0;
+    const auto [end, failure] = std::from_chars(rest_.data(), rest_.data() + rest_.size(), value);
+    if (failure != std::errc{}) refuse("expected a number");
+    const auto length = static_cast<std::size_t>(end - rest_.data());
+    if (length > 1 && rest_.front() == '0') refuse("a number has a leading zero");
+    if (value > limit) refuse("a number is out of range");
+    rest_.remove_prefix(length);
+    return value;
+  }
+  std::uint16_t small_number() { return static_cast<std::uint16_t>(number(std::numeric_limits<std::uint16_t>::max())); }
+
+  Hlc stamp() {
+    const std::uint64_t milliseconds = number(std::numeric_limits<std::uint64_t>::max() >> Hlc::counter_bits);
+    expect(".");
+    return Hlc::from_parts(milliseconds, small_number());
+  }
+
+  Actor actor() {
+    const std::uint16_t member = small_number();
+    if (!accept("/")) return Actor::from_parts(0, member);
+    const std::uint16_t epoch = small_number();
+    if (epoch == 0) refuse("epoch 0 is not written");
+    return Actor::from_parts(epoch, member);
+  }
+
+  Decimal amount() {
+    const auto length = std::min(rest_.find_first_not_of("-.0123456789"), rest_.size());
+    const auto digits = rest_.substr(0, length);
+    Decimal value = Decimal::parse(digits);
+    if (value.to_string() != digits) refuse("a number is not in its shortest form");
+    rest_.remove_prefix(length);
+    return value;
+  }
+
+  template <typename List>
+  Slot slot_after(const List& list) {
+    const Slot slot = small_number();
+    if (!list.empty() && slot <= list.back().slot) refuse("slots are not in order");
+    return slot;
+  }
+
+  void append(decltype(RowState::entries)& entries) {
+    if (entries.size() == max_entries) throw Error(ErrorKind::limit_exceeded, "row state has too many entries");
+    Entry entry;
+    entry.actor = actor();
+    expect("@");
+    entry.birth = stamp();
+    expect(" last ");
+    entry.last = stamp();
+    if (!entries.empty() &&
+        std::pair(entries.back().actor, entries.back().birth) >= std::pair(entry.actor, entry.birth)) {
+      refuse("entries are not in order");
+    }
+    while (accept(" +")) {
+      const Slot slot = slot_after(entry.contributions);
+      expect("=");
+      entry.contributions.push_back(Contribution{slot, amount()});
+    }
+    entries.push_back(std::move(entry));
+  }
+
+  void append(decltype(RowState::groups)& groups) {
+    GroupStamp group;
+    group.slot = slot_after(groups);
+    expect(":");
+    group.actor = actor();
+    expect("@");
+    group.birth = stamp();
+    expect(" last ");
+    group.stamp = stamp();
+    groups.push_back(group);
+  }
+
+  void append(decltype(RowState::lattices)& lattices) {
+    LatticeBirth lattice;
+    lattice.slot = slot_after(lattices);
+    expect("@");
+    lattice.birth = stamp();
+    lattices.push_back(lattice);
+  }
+
+  std::string_view rest_;
+  std::size_t size_;
+  bool first_section_ = true;
+};
+
+}  // namespace
+
+std::string to_text(const RowState& state) { return Printer().run(state); }
+
+RowState parse_text(std::string_view text) {
+  if (text.size() > max_text_size) refuse_size();
+  return Parser(text).run();
+}
+
+}  // namespace meridian

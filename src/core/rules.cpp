@@ -1,0 +1,268 @@
+#include "core/rules.hpp"
+
+#include <algorithm>
+#include <array>
+#include <iterator>
+#include <optional>
+#include <utility>
+
+#include "core/error.hpp"
+
+namespace meridian {
+
+namespace {
+
+constexpr std::size_t max_name_bytes = 63;      // PostgreSQL's NAMEDATALEN - 1
+constexpr std::size_t max_column_rules = 1600;  // PostgreSQL's MaxHeapAttributeNumber
+constexpr std::string_view group_prefix = "group:";
+constexpr std::array<std::string_view, 3> option_names = {"delete", "ids", "row"};
+
+constexpr std::string_view possible_rules =
+    "Possible column rules: lww, group:<name>, counter, max, min, or, and. Options: delete=latest|birth, "
+    "ids=global|stepped|keep, row=lww(<column>).";
+
+constexpr std::array<std::pair<std::string_view, ColumnRule>, 6> plain_rules = {{
+    {"lww", ColumnRule::lww},
+    {"counter", ColumnRule::counter},
+    {"max", ColumnRule::max},
+    {"min", ColumnRule::min},
+    {"or", ColumnRule::logical_or},
+    {"and", ColumnRule::logical_and},
+}};
+
+[[noreturn]] void refuse(const std::string& message, std::string_view hint = possible_rules) {
+  throw Error(ErrorKind::invalid_rule, message, std::string(hint));
+}
+
+std::string quoted(std::string_view text) {
+  std::string result = "\"";
+  for (const char c : text) result.append(c == '"' ? 2 : 1, c);
+  return result += '"';
+}
+
+void check_name(std::string_view name, std::string_view what) {
+  const std::string subject(what);
+  if (name.empty()) refuse(subject + " name is empty", "Write a rule as column=rule.");
+  if (name.size() > max_name_bytes) {
+    refuse(subject + " name is too long: " + quoted(name.substr(0, max_name_bytes)), "Names have at most 63 bytes.");
+  }
+  if (name.find('\0') != std::string_view::npos) refuse(subject + " name holds a zero byte", "Remove it.");
+}
+
+bool is_option(std::string_view name) noexcept { return std::ranges::find(option_names, name) != option_names.end(); }
+
+/// Reads a double-quoted name off the front of `text`; "" stands for one quote.
+std::string take_quoted(std::string_view& text) {
+  std::string name;
+  for (std::size_t i = 1; i < text.size(); ++i) {
+    if (text[i] == '"') {
+      if (!text.substr(i + 1).starts_with('"')) {
+        text.remove_prefix(i + 1);
+        return name;
+      }
+      ++i;
+    }
+    name += text[i];
+  }
+  refuse("unterminated quoted name in rule " + quoted(text), "Close the name with a double quote.");
+}
+
+/// One rule text, cut in two.
+struct Assignment {
+  std::string name;
+  bool option = false;
+  std::string_view value;
+};
+
+Assignment split(std::string_view text) {
+  if (text.starts_with('"')) {
+    auto rest = text;
+    std::string name = take_quoted(rest);
+    if (!rest.starts_with('=')) refuse("rule without \"=\": " + quoted(text), "Write a rule as column=rule.");
+    return {std::move(name), false, rest.substr(1)};
+  }
+  // A quoted column name inside row=lww("...") may hold "=" itself.
+  constexpr std::string_view row_option = "row=";
+  if (text.starts_with("row=lww(\"") && text.ends_with("\")")) {
+    return {"row", true, text.substr(row_option.size())};
+  }
+  const auto position = text.rfind('=');
+  if (position == std::string_view::npos) refuse("rule without \"=\": " + quoted(text), "Write a rule as column=rule.");
+  const auto name = text.substr(0, position);
+  return {std::string(name), is_option(name), text.substr(position + 1)};
+}
+
+class RuleParser {
+ public:
+  TableRules run(std::span<const std::string_view> texts) {
+    for (const auto text : texts) {
+      const Assignment assignment = split(text);
+      if (assignment.option) {
+        set_option(assignment);
+      } else {
+        add_column(assignment);
+      }
+    }
+    finish();
+    return std::move(rules_);
+  }
+
+ private:
+  void add_column(const Assignment& assignment) {
+    check_name(assignment.name, "column");
+    const bool known = std::ranges::any_of(
+        rules_.columns, [&](const ColumnRuleEntry& entry) { return entry.column == assignment.name; });
+    if (known) refuse("column " + quoted(assignment.name) + " has two rules", "Give each column one rule.");
+    if (rules_.columns.size() == max_column_rules) refuse("too many column rules", "A table has at most 1600 columns.");
+
+    ColumnRuleEntry entry;
+    entry.column = assignment.name;
+    entry.slot = static_cast<Slot>(rules_.columns.size() + 1);
+    set_rule(entry, assignment.value);
+    rules_.columns.push_back(std::move(entry));
+  }
+
+  void set_rule(ColumnRuleEntry& entry, std::string_view text) const {
+    const auto plain = std::ranges::find(plain_rules, text, &decltype(plain_rules)::value_type::first);
+    if (plain != plain_rules.end()) {
+      entry.rule = plain->second;
+      return;
+    }
+    if (text.starts_with(group_prefix)) {
+      set_group(entry, text.substr(group_prefix.size()));
+      return;
+    }
+    if (text == "set" || text == "bounded" || text.starts_with("bounded(") || text.starts_with("merge:")) {
+      refuse("rule " + quoted(text) + " is not available in this version");
+    }
+    refuse("unknown rule " + quoted(text) + " for column " + quoted(entry.column));
+  }
+
+  void set_group(ColumnRuleEntry& entry, std::string_view name) const {
+    check_name(name, "group");
+    const bool odd = std::ranges::any_of(
+        name, [](char c) { return c == '=' || c == '"' || static_cast<unsigned char>(c) < ' ' || c == 0x7f; });
+    if (odd) refuse("invalid group name " + quoted(name), "Use letters, digits and underscores.");
+    entry.rule = ColumnRule::group;
+    entry.group = name;
+    const auto first = std::ranges::find(rules_.columns, entry.group, &ColumnRuleEntry::group);
+    if (first != rules_.columns.end()) entry.slot = first->slot;
+  }
+
+  void set_option(const Assignment& option) {
+    if (option.name == "delete") {
+      set_once(delete_mode_, option, {{"latest", DeleteMode::latest}, {"birth", DeleteMode::by_birth}});
+    } else if (option.name == "ids") {
+      set_once(ids_, option, {{"global", IdMode::global}, {"stepped", IdMode::stepped}, {"keep", IdMode::keep}});
+    } else {
+      set_row(option);
+    }
+  }
+
+  template <typename Mode>
+  static void set_once(std::optional<Mode>& mode, const Assignment& option,
+                       std::initializer_list<std::pair<std::string_view, Mode>> modes) {
+    if (mode) refuse("option " + quoted(option.name) + " is given twice", "Give each option once.");
+    for (const auto& [name, value] : modes) {
+      if (option.value == name) mode = value;
+    }
+    if (!mode) refuse("unknown value " + quoted(option.value) + " for option " + quoted(option.name));
+  }
+
+  void set_row(const Assignment& option) {
+    constexpr std::string_view prefix = "lww(";
+    if (!rules_.row_lww_column.empty()) refuse("option \"row\" is given twice", "Give each option once.");
+    auto text = option.value;
+    if (!text.starts_with(prefix) || !text.ends_with(')')) {
+      refuse("unknown value " + quoted(text) + " for option \"row\"", "Write row=lww(<timestamp column>).");
+    }
+    text = text.substr(prefix.size(), text.size() - prefix.size() - 1);
+    if (text.starts_with('"')) {
+      rules_.row_lww_column = take_quoted(text);
+      if (!text.empty()) refuse("text follows the quoted name in option \"row\"", "Write row=lww(<timestamp column>).");
+    } else {
+      rules_.row_lww_column = text;
+    }
+    check_name(rules_.row_lww_column, "column");
+  }
+
+  void finish() {
+    const bool timestamps = !rules_.row_lww_column.empty();
+    if (timestamps && !rules_.columns.empty()) {
+      refuse("row=lww(...) cannot be combined with column rules",
+             "It compares whole rows by one timestamp column; leave it out to use column rules.");
+    }
+    if (timestamps && delete_mode_ == DeleteMode::by_birth) {
+      refuse("row=lww(...) cannot be combined with delete=birth", "Leave the delete option out.");
+    }
+    if (delete_mode_ == DeleteMode::latest && !rules_.columns.empty()) {
+      refuse("delete=latest cannot be combined with column rules",
+             "With column rules a delete ends one life of the row: use delete=birth, or leave the option out.");
+    }
+    rules_.delete_mode = delete_mode_.value_or(rules_.columns.empty() ? DeleteMode::latest : DeleteMode::by_birth);
+    rules_.ids = ids_.value_or(IdMode::unspecified);
+  }
+
+  TableRules rules_;
+  std::optional<DeleteMode> delete_mode_;
+  std::optional<IdMode> ids_;
+};
+
+std::string column_text(std::string_view name, bool reserved) {
+  return reserved || name.find_first_of("=\"") != std::string_view::npos ? quoted(name) : std::string(name);
+}
+
+std::string rule_text(const ColumnRuleEntry& entry) {
+  if (entry.rule == ColumnRule::group) return std::string(group_prefix) + entry.group;
+  return std::string(std::ranges::find(plain_rules, entry.rule, &decltype(plain_rules)::value_type::second)->first);
+}
+
+template <typename Slots>
+void add_slot(Slots& slots, Slot slot) {
+  const auto position = std::ranges::lower_bound(slots, slot);
+  if (position == slots.end() || *position != slot) slots.insert(position, slot);
+}
+
+}  // namespace
+
+Shape TableRules::shape(bool has_default_group) const {
+  Shape shape;
+  shape.delete_latest = delete_mode == DeleteMode::latest;
+  if (has_default_group) shape.groups.push_back(default_group);
+  for (const ColumnRuleEntry& entry : columns) {
+    switch (entry.rule) {
+      case ColumnRule::lww:
+      case ColumnRule::group:
+        add_slot(shape.groups, entry.slot);
+        break;
+      case ColumnRule::counter:
+        add_slot(shape.counters, entry.slot);
+        break;
+      case ColumnRule::max:
+      case ColumnRule::min:
+      case ColumnRule::logical_or:
+      case ColumnRule::logical_and:
+        add_slot(shape.lattices, entry.slot);
+        break;
+    }
+  }
+  return shape;
+}
+
+std::vector<std::string> TableRules::to_text() const {
+  std::vector<std::string> texts;
+  for (const ColumnRuleEntry& entry : columns) {
+    texts.push_back(column_text(entry.column, is_option(entry.column)) + '=' + rule_text(entry));
+  }
+  const bool deletes_latest_unless_told = columns.empty();
+  if (deletes_latest_unless_told && delete_mode == DeleteMode::by_birth) texts.emplace_back("delete=birth");
+  if (ids == IdMode::global) texts.emplace_back("ids=global");
+  if (ids == IdMode::stepped) texts.emplace_back("ids=stepped");
+  if (ids == IdMode::keep) texts.emplace_back("ids=keep");
+  if (!row_lww_column.empty()) texts.push_back("row=lww(" + column_text(row_lww_column, false) + ')');
+  return texts;
+}
+
+TableRules parse_rules(std::span<const std::string_view> rules) { return RuleParser().run(rules); }
+
+}  // namespace meridian

@@ -1,0 +1,38 @@
+#include "core/stability.hpp"
+
+#include <algorithm>
+#include <limits>
+
+namespace meridian {
+
+namespace {
+
+Hlc applied_of(const PeerProgress& peer, std::uint16_t origin) noexcept {
+  const auto position = std::ranges::find(peer.applied, origin, &AppliedUpTo::member);
+  return position == peer.applied.end() ? never : position->upto;
+}
+
+/// Deletes stamped at or below this are applied by the peer, and all that it wrote before has arrived here.
+Hlc cut_of(const PeerProgress& peer, std::span<const std::uint16_t> members) noexcept {
+  if (peer.received < peer.safe) return never;  // something it wrote before may still be on the way
+  Hlc cut = peer.safe;                          // its own deletes
+  for (const std::uint16_t origin : members) {
+    if (origin != peer.member) cut = std::min(cut, applied_of(peer, origin));
+  }
+  return cut;
+}
+
+}  // namespace
+
+Hlc stable_cut(std::uint16_t self, std::span<const std::uint16_t> members,
+               std::span<const PeerProgress> peers) noexcept {
+  Hlc cut{std::numeric_limits<std::uint64_t>::max()};
+  for (const std::uint16_t member : members) {
+    if (member == self) continue;
+    const auto peer = std::ranges::find(peers, member, &PeerProgress::member);
+    cut = std::min(cut, peer == peers.end() ? never : cut_of(*peer, members));
+  }
+  return cut;
+}
+
+}  // namespace meridian

@@ -1,0 +1,48 @@
+// Causal stability: when a tombstone may be dropped.
+//
+// A node x may forget a delete only when every member has applied it, and x has received all that each member wrote
+// before that member applied it: such a write may still show the row alive. Age does not tell that, and neither does a
+// slot position (a member that has confirmed the delete may have an older write of its own still on the way).
+//
+// How members learn it: a member notes its clock (`safe`) and what it has applied, waits until every transaction that
+// was running at that moment has ended, and then publishes both, in the same stream as its changes. It does so
+// periodically, so a quiet member does not hold the others back; a dead one does, until it is dropped from the mesh.
+//
+// Source: Baquero, Almeida, Shoker, "Making operation-based CRDTs operation-based" (2014), on causal stability.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "core/hlc.hpp"
+#include "core/tombstone.hpp"
+
+namespace meridian {
+
+/// How far one member's writes have been applied: all that it stamped at or below `upto`.
+struct AppliedUpTo {
+  std::uint16_t member = 0;
+  Hlc upto;
+};
+
+/// What a node knows of one other member.
+struct PeerProgress {
+  std::uint16_t member = 0;
+  Hlc safe;  ///< the peer's clock when it read `applied`; its writes stamped at or below have ended
+  std::vector<AppliedUpTo> applied;  ///< by the peer, at that moment; in any order
+  Hlc received;                      ///< this node has received all that the peer stamped at or below
+};
+
+/// The stamp up to which deletes are causally stable at node `self`: tombstones stamped at or below it may go.
+/// `members` are all members of the mesh; one without progress, or whose progress lacks another member, holds
+/// everything back
+/// (`never`). Alone in the mesh, nothing does.
+[[nodiscard]] Hlc stable_cut(std::uint16_t self, std::span<const std::uint16_t> members,
+                             std::span<const PeerProgress> peers) noexcept;
+
+/// True if a tombstone may be dropped. A merged tombstone carries its latest delete's stamp, and the cut covers all
+/// members' deletes, so those merged into it are stable too.
+[[nodiscard]] constexpr bool may_drop(const Tombstone& tombstone, Hlc cut) noexcept { return tombstone.stamp <= cut; }
+
+}  // namespace meridian

@@ -1,0 +1,72 @@
+// Unsigned integers as minimal LEB128: seven bits a byte, least significant first, the high bit says that more follow.
+//
+// Minimal means that every number has exactly one encoding, which `Reader` insists on; a canonical format needs it.
+// Source: DWARF 5, section 7.6.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "core/error.hpp"
+#include "core/row_state_codec.hpp"
+
+namespace meridian {
+
+inline void put_varint(Bytes& out, std::uint64_t value) {
+  for (; value >= 0x80; value >>= 7) out.push_back(static_cast<std::byte>(value | 0x80));
+  out.push_back(static_cast<std::byte>(value));
+}
+
+/// Small magnitudes of either sign become small numbers.
+[[nodiscard]] constexpr std::uint64_t zigzag(std::int64_t value) noexcept {
+  return (static_cast<std::uint64_t>(value) << 1) ^ static_cast<std::uint64_t>(value >> 63);
+}
+[[nodiscard]] constexpr std::int64_t unzigzag(std::uint64_t value) noexcept {
+  return static_cast<std::int64_t>((value >> 1) ^ (std::uint64_t{0} - (value & 1)));
+}
+
+/// Reads bytes front to back; throws Error(malformed_binary) instead of reading past the end.
+class Reader {
+ public:
+  explicit Reader(std::span<const std::byte> bytes) noexcept : rest_(bytes) {}
+
+  [[nodiscard]] std::size_t remaining() const noexcept { return rest_.size(); }
+
+  std::uint8_t byte() {
+    if (rest_.empty()) refuse("it ends too early");
+    const auto value = std::to_integer<std::uint8_t>(rest_.front());
+    rest_ = rest_.subspan(1);
+    return value;
+  }
+
+  std::uint64_t varint() {
+    std::uint64_t value = 0;
+    for (int shift = 0; shift < 64; shift += 7) {
+      const std::uint8_t next = byte();
+      if (shift == 63 && next > 1) break;
+      value |= std::uint64_t{next & 0x7fU} << shift;
+      if ((next & 0x80) != 0) continue;
+      if (next == 0 && shift != 0) refuse("a number is not in its shortest form");
+      return value;
+    }
+    refuse("a number is too large");
+  }
+
+  /// A varint that must not exceed `limit`.
+  std::uint64_t varint_up_to(std::uint64_t limit) {
+    const std::uint64_t value = varint();
+    if (value > limit) refuse("a number is out of range");
+    return value;
+  }
+
+  [[noreturn]] static void refuse(const char* reason) {
+    throw Error(ErrorKind::malformed_binary, std::string("malformed row state: ") + reason);
+  }
+
+ private:
+  std::span<const std::byte> rest_;
+};
+
+}  // namespace meridian
