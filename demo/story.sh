@@ -1,0 +1,225 @@
+#!/bin/bash
+# What happens when two regions write to the same row: told with real SQL on the servers of cluster.sh.
+#
+# Everything after a prompt can be typed: `us=#` into `cluster.sh psql us`, `us/plain=#` into the same after `\c plain`.
+# Lines that end in [ok] are figures that were checked; the exit status is 0 only if all of them are what the story says.
+# To be run once on fresh servers.
+# shellcheck source=demo/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+CLUSTER=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/cluster.sh
+PLAIN=plain
+checked=0
+wrong=0
+
+chapter() {
+  printf '\n%s\n' "------------------------------------------------------------------------------"
+  printf '%s\n\n' "$*"
+}
+
+say() {
+  printf '%s\n' "$*" | fold -s -w 78
+}
+
+# Prints SQL as it would be typed at the node's prompt, which names the database where it is not the replicated one.
+show() {
+  local prompt=$1 sign='=' line
+  [ "$2" = "$DATABASE" ] || prompt="$1/$2"
+  while IFS= read -r line; do
+    printf '  %s%s# %s\n' "$prompt" "$sign" "$line"
+    sign='-'
+  done <<<"$3"
+}
+
+# in_db NODE DATABASE SQL: shows and runs it.
+in_db() {
+  show "$1" "$2" "$3"
+  psql_at "$1" "$2" -c "$3" -P footer=off | sed -e '/^$/d' -e 's/^/        /'
+}
+
+at() { in_db "$1" "$DATABASE" "$2"; }
+
+# on_both DATABASE SQL: shows it once, with both names in the prompt, and runs it on both primaries.
+on_both() {
+  local node
+  show 'us,eu' "$1" "$2"
+  for node in "${PRIMARIES[@]}"; do
+    psql_at "$node" "$1" -c "$2"
+  done
+}
+
+# figure NODE DATABASE QUERY EXPECTED: shows the query and its answer and checks that.
+figure() {
+  local got verdict=ok
+  got=$(value "$1" "$2" "$3")
+  checked=$((checked + 1))
+  if [ "$got" != "$4" ]; then
+    wrong=$((wrong + 1))
+    verdict="WRONG: the story says $4"
+  fi
+  show "$1" "$2" "$3"
+  printf '        %-58s [%s]\n' "${got//|/ | }" "$verdict"
+}
+
+both() {
+  figure us "$1" "$2" "$3"
+  figure eu "$1" "$2" "$3"
+}
+
+converged() {
+  figure us "$DATABASE" "SELECT meridian.wait_converged();" t
+  figure eu "$DATABASE" "SELECT meridian.wait_converged();" t
+}
+
+cluster() {
+  printf '  $ demo/cluster.sh %s\n' "$1"
+  "$CLUSTER" "$1" | sed 's/^/        /'
+}
+
+# All that either side wrote in the plain database has reached the other.
+plain_caught_up() {
+  local node lsn
+  for node in us eu; do
+    lsn=$(value "$node" "$PLAIN" "SELECT pg_current_wal_insert_lsn()")
+    wait_for "$node" "$PLAIN" "SELECT bool_and(confirmed_flush_lsn >= '$lsn') FROM pg_replication_slots WHERE database = '$PLAIN'"
+  done
+}
+
+set_up_plain() {
+  local node
+  for node in us eu; do
+    as_owner "$BIN/createdb" -h "$DEMO_DIR" -p "$(port_of "$node")" "$PLAIN"
+  done
+  say "A table in a database of its own, the trigger that such articles recommend, and PostgreSQL's logical replication in both directions:"
+  on_both $PLAIN "CREATE TABLE account (id integer PRIMARY KEY, balance integer, updated_at timestamptz);
+CREATE FUNCTION newer_wins() RETURNS trigger LANGUAGE plpgsql AS \$\$
+BEGIN
+  IF NEW.updated_at > OLD.updated_at THEN RETURN NEW; END IF;
+  RETURN NULL;
+END \$\$;
+CREATE TRIGGER newer_wins BEFORE UPDATE ON account
+  FOR EACH ROW EXECUTE FUNCTION newer_wins();
+ALTER TABLE account ENABLE ALWAYS TRIGGER newer_wins;
+INSERT INTO account VALUES (1, 100, '2026-01-01');
+CREATE PUBLICATION plain FOR TABLE account;"
+  in_db us $PLAIN "CREATE SUBSCRIPTION plain_from_eu CONNECTION '$(dsn_of eu $PLAIN)'
+  PUBLICATION plain WITH (copy_data = false);" 2>&1 | grep -v NOTICE
+  in_db eu $PLAIN "CREATE SUBSCRIPTION plain_from_us CONNECTION '$(dsn_of us $PLAIN)'
+  PUBLICATION plain WITH (copy_data = false);" 2>&1 | grep -v NOTICE
+}
+
+lost_purchase() {
+  chapter "1. Newer wins, in plpgsql: a purchase is lost"
+  set_up_plain
+  echo
+  say "The account holds 100. The link breaks, and both regions sell at the same moment:"
+  cluster break
+  in_db us $PLAIN "UPDATE account SET balance = balance - 50, updated_at = clock_timestamp() WHERE id = 1;"
+  in_db eu $PLAIN "UPDATE account SET balance = balance - 30, updated_at = clock_timestamp() WHERE id = 1;"
+  figure us $PLAIN "SELECT balance FROM account WHERE id = 1;" 50
+  figure eu $PLAIN "SELECT balance FROM account WHERE id = 1;" 70
+  cluster heal
+  plain_caught_up
+  both $PLAIN "SELECT balance FROM account WHERE id = 1;" 70
+  say "100 - 50 - 30 is 20, but both regions say 70: the 50 were spent and are not in the books. Nobody was told."
+}
+
+counter() {
+  chapter "2. The same with a counter: both purchases count"
+  say "DDL is run on every node; rows that are there travel with replicate(), which is called once, anywhere:"
+  on_both "$DATABASE" "CREATE TABLE account (id integer PRIMARY KEY, owner text, balance integer);"
+  at us "INSERT INTO account VALUES (1, 'Ada', 100), (2, 'Bob', 100);"
+  at us "SELECT meridian.replicate('account', 'balance=counter');"
+  figure us "$DATABASE" "SELECT meridian.wait_converged();" t
+  both "$DATABASE" "SELECT owner, balance FROM account WHERE id = 1;" 'Ada|100'
+  echo
+  say "The link breaks; 50 are spent in the US and 30 in Europe, with the same UPDATE as ever:"
+  cluster break
+  at us "UPDATE account SET balance = balance - 50 WHERE id = 1;"
+  at eu "UPDATE account SET balance = balance - 30 WHERE id = 1;"
+  figure us "$DATABASE" "SELECT balance FROM account WHERE id = 1;" 50
+  figure eu "$DATABASE" "SELECT balance FROM account WHERE id = 1;" 70
+  cluster heal
+  converged
+  both "$DATABASE" "SELECT balance FROM account WHERE id = 1;" 20
+}
+
+profile() {
+  chapter "3. A profile edited in both regions: the later edit wins, the other is kept on record"
+  on_both "$DATABASE" "CREATE TABLE profile (id integer PRIMARY KEY, name text, city text);"
+  at us "SELECT meridian.replicate('profile');"
+  at us "INSERT INTO profile VALUES (1, 'Ada', 'London'), (2, 'Bob', 'Oslo'), (3, 'Cy', 'Rome');"
+  converged
+  cluster break
+  at us "UPDATE profile SET city = 'Boston' WHERE id = 1;"
+  at eu "UPDATE profile SET city = 'Lyon' WHERE id = 1;"
+  cluster heal
+  converged
+  both "$DATABASE" "SELECT city FROM profile WHERE id = 1;" Lyon
+  say "The edit that lost is in the history:"
+  figure us "$DATABASE" "SELECT kind, winner, local_row->>'city' AS here, remote_row->>'city' AS there
+FROM meridian.conflicts WHERE rel = 'profile'::regclass;" "update_update|incoming|Boston|Lyon"
+  echo
+  say "An edit that has seen the other is no conflict, wherever it is made:"
+  at us "UPDATE profile SET city = 'Paris' WHERE id = 1;"
+  converged
+  at eu "UPDATE profile SET city = 'Nice' WHERE id = 1;"
+  converged
+  both "$DATABASE" "SELECT city FROM profile WHERE id = 1;" Nice
+  figure us "$DATABASE" "SELECT count(*) FROM meridian.conflicts WHERE rel = 'profile'::regclass;" 1
+}
+
+delete_against_update() {
+  chapter "4. Deleted in one region, changed in the other"
+  say "profile has no rules of its own, so a delete is one more edit, and the later edit wins. Row 2: deleted, then edited. Row 3: edited, then deleted:"
+  cluster break
+  at us "DELETE FROM profile WHERE id = 2;"
+  at eu "UPDATE profile SET city = 'Bergen' WHERE id = 2;"
+  at us "UPDATE profile SET city = 'Turin' WHERE id = 3;"
+  at eu "DELETE FROM profile WHERE id = 3;"
+  echo
+  say "account has a counter. There a delete ends this life of the row, and a purchase that it did not see is on record:"
+  at us "DELETE FROM account WHERE id = 2;"
+  at eu "UPDATE account SET balance = balance - 10 WHERE id = 2;"
+  cluster heal
+  converged
+  both "$DATABASE" "SELECT id, city FROM profile WHERE id IN (2, 3);" '2|Bergen'
+  both "$DATABASE" "SELECT count(*) FROM account WHERE id = 2;" 0
+  figure eu "$DATABASE" "SELECT kind, local_row->>'balance' AS lost FROM meridian.conflicts
+WHERE rel = 'account'::regclass AND key->>'id' = '2';" 'update_delete|90'
+}
+
+standbys_caught_up() {
+  local node
+  for node in us eu; do
+    wait_for "$node-standby" "$DATABASE" \
+      "SELECT pg_last_wal_replay_lsn() >= '$(value $node "$DATABASE" "SELECT pg_current_wal_lsn()")'"
+  done
+}
+
+four_servers() {
+  local node
+  chapter "5. All four servers"
+  standbys_caught_up
+  for node in "${NODES[@]}"; do
+    figure "$node" "$DATABASE" "SELECT pg_is_in_recovery(), balance FROM account WHERE id = 1;" \
+      "$(case $node in *-standby) echo 't|20' ;; *) echo 'f|20' ;; esac)"
+  done
+  figure us "$DATABASE" "SELECT application_name, state FROM pg_stat_replication
+WHERE application_name = 'walreceiver' OR application_name LIKE 'us-%';" 'us-standby|streaming'
+  figure eu "$DATABASE" "SELECT application_name, state FROM pg_stat_replication
+WHERE application_name = 'walreceiver' OR application_name LIKE 'eu-%';" 'eu-standby|streaming'
+  at us "SELECT node, id, region, role, state FROM meridian.nodes ORDER BY id;"
+  at us "SELECT * FROM meridian.tables;"
+  echo
+  cluster status
+}
+
+lost_purchase
+counter
+profile
+delete_against_update
+four_servers
+
+chapter "$checked figures checked, $wrong of them wrong."
+[ "$wrong" = 0 ]
