@@ -82,13 +82,15 @@ make_mesh() {
   wait_links up
 }
 
+require_extension() {
+  [ -e "$("$PG_CONFIG" --sharedir)/extension/meridian.control" ] ||
+    die "Meridian is not installed for $("$PG_CONFIG" --version): run make demo, or make install"
+}
+
 make_directory() {
-  local owner=
-  [ "$(id -u)" = 0 ] && owner=postgres
-  mkdir -p "$(dirname "$DEMO_DIR")"
-  mkdir -m 0700 "$DEMO_DIR"
-  touch "$DEMO_DIR/.meridian-demo"
-  [ -z "$owner" ] || chown -R "$owner:" "$DEMO_DIR"
+  as_owner mkdir -p "$(dirname "$DEMO_DIR")"
+  as_owner mkdir -m 0700 "$DEMO_DIR"
+  as_owner touch "$DEMO_DIR/.meridian-demo"
 }
 
 up() {
@@ -98,6 +100,7 @@ up() {
     echo "The four servers are up: cluster.sh status"
     return
   fi
+  require_extension
   [ ! -e "$DEMO_DIR" ] || die "$DEMO_DIR exists but holds no complete cluster: run cluster.sh down, or set MERIDIAN_DEMO_DIR"
   make_directory
   echo "Four servers of $("$PG_CONFIG" --version) in $DEMO_DIR, ports $FIRST_PORT to $((FIRST_PORT + 3)):"
@@ -220,6 +223,9 @@ status() {
   printf '%-11s %-11s %s\n' 'eu -> us' "${row[@]}"
 }
 
+choose_server
+[ ! -e "$DEMO_DIR" ] || require_owner "$DEMO_DIR"
+
 case ${1:-} in
   up) up ;;
   status) status ;;
@@ -241,6 +247,8 @@ case ${1:-} in
     node=$2
     shift 2
     port_of "$node" >/dev/null
+    # Root's own home would not take the history of a session that runs as postgres.
+    [ "$(id -u)" != 0 ] || export HOME=$DEMO_DIR
     as_owner "$BIN/psql" -d "$(dsn_of "$node")" -v "PROMPT1=$node=%# " "$@"
     ;;
   *) usage ;;

@@ -5,15 +5,20 @@
 # The scripts may be run by root: every PostgreSQL command then runs as user postgres, from "/", so the source tree may
 # be somewhere that postgres cannot read. Run by anybody else, the servers belong to that user.
 #
-# MERIDIAN_DEMO_DIR   where the servers live       (default /var/tmp/meridian-demo)
-# MERIDIAN_DEMO_PORT  the first of four ports      (default 54801; the servers listen on unix sockets only)
-# PG_CONFIG           which PostgreSQL             (default: the pg_config in PATH)
+# MERIDIAN_DEMO_DIR    where the servers live      (default /var/tmp/meridian-demo)
+# MERIDIAN_DEMO_BUILD  where `make demo` built     (default /var/tmp/meridian-demo-build)
+# MERIDIAN_DEMO_PORT   the first of four ports     (default 54801; the servers listen on unix sockets only)
+# PG_CONFIG            which PostgreSQL            (default: the one that `make demo` made, else that in PATH)
 
 set -euo pipefail
 
-DEMO_DIR=${MERIDIAN_DEMO_DIR:-/var/tmp/meridian-demo}
+OWNER=$(id -un)
+[ "$OWNER" != root ] || OWNER=postgres
+SUFFIX=
+[ "$OWNER" = postgres ] || SUFFIX=-$OWNER
+DEMO_DIR=${MERIDIAN_DEMO_DIR:-/var/tmp/meridian-demo$SUFFIX}
+BUILD_DIR=${MERIDIAN_DEMO_BUILD:-/var/tmp/meridian-demo-build$SUFFIX}
 FIRST_PORT=${MERIDIAN_DEMO_PORT:-54801}
-PG_CONFIG=${PG_CONFIG:-pg_config}
 DATABASE=shop
 
 NODES=(us us-standby eu eu-standby)
@@ -29,8 +34,9 @@ die() {
   exit 1
 }
 
-bindir() {
-  "$PG_CONFIG" --bindir || die "no pg_config: install postgresql-server-dev-15 (tools/install-deps.sh) or set PG_CONFIG"
+# Directories below /var/tmp have names that anybody can take first.
+require_owner() {
+  [ "$(stat -c %U "$1")" = "$OWNER" ] || die "$1 exists and does not belong to user $OWNER"
 }
 
 # Runs a command as the owner of the servers.
@@ -82,4 +88,12 @@ wait_for() {
   done
 }
 
-BIN=$(bindir)
+# Sets BIN, the directory of the server's programs.
+choose_server() {
+  if [ -z "${PG_CONFIG:-}" ] && [ -e "$BUILD_DIR/pg_config.path" ]; then
+    require_owner "$BUILD_DIR"
+    PG_CONFIG=$(cat "$BUILD_DIR/pg_config.path")
+  fi
+  PG_CONFIG=${PG_CONFIG:-pg_config}
+  BIN=$("$PG_CONFIG" --bindir) || die "cannot run \"$PG_CONFIG\": run make demo, or set PG_CONFIG"
+}

@@ -1,38 +1,58 @@
 #!/bin/bash
-# `make demo`: installs what is missing, builds and installs Meridian, starts two regions and tells the story.
-# Leaves the servers running, to be played with through demo/cluster.sh. Exit status 0 only if every figure was right.
-set -euo pipefail
-started=$SECONDS
+# `make demo`: installs the packages that are missing, builds Meridian, starts two regions and tells the story.
+#
+# Works in a copy of the source tree and on a private copy of the server (MERIDIAN_DEMO_BUILD, kept, so that the next run
+# compiles only what changed): neither this machine's PostgreSQL nor the source tree is written to. The servers are left
+# running, to be played with through demo/cluster.sh. Exit status 0 only if every figure of the story was right.
+# shellcheck source=demo/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(dirname "$here")
-log=$(mktemp /tmp/meridian-demo-build.XXXXXX)
-trap 'echo "demo: failed after $((SECONDS - started)) s; output of the build: $log" >&2' ERR
+started=$SECONDS
+log=$(mktemp /tmp/meridian-demo.XXXXXX)
+trap 'rm -f "$log"' EXIT
 
-# quietly WHAT COMMAND...: one line on the terminal, all output in the log, which is shown if the command fails.
+# quietly WHAT COMMAND...: one line on the terminal; the command's output only if it fails.
 quietly() {
-  local what=$1 begun=$SECONDS
+  local begun=$SECONDS
+  printf '%-40s' "$1 ..."
   shift
-  printf '%-46s' "$what ..."
-  if ! "$@" >>"$log" 2>&1; then
-    echo
-    tail -n 40 "$log" >&2
-    return 1
+  if ! "$@" >"$log" 2>&1 </dev/null; then
+    echo ' failed'
+    tail -n 60 "$log" >&2
+    exit 1
   fi
   printf '%4d s\n' $((SECONDS - begun))
 }
 
-as_root() {
-  if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+copy_tree() {
+  as_owner mkdir -p -m 0755 "$BUILD_DIR" && require_owner "$BUILD_DIR" || return 1
+  rsync -a --delete --exclude=.git --exclude='*.o' --exclude='*.d' --exclude='*.so' --exclude='*.a' --exclude='/build*' \
+    --exclude='/meridian--*.sql' --exclude=results --exclude=tmp_check "$top/" "$BUILD_DIR/tree/" || return 1
+  [ "$(id -u)" != 0 ] || chown -R "$OWNER:" "$BUILD_DIR/tree"
 }
 
-quietly "Installing what is missing" as_root "$top/tools/install-deps.sh"
-export PG_CONFIG=${PG_CONFIG:-pg_config}
-# `make demo` hands its own goals and flags on through these.
-unset MAKEFLAGS MAKELEVEL MFLAGS MAKECMDGOALS
-quietly "Building" make -C "$top" -j "$(nproc)" PG_CONFIG="$PG_CONFIG"
-quietly "Installing into $("$PG_CONFIG" --pkglibdir)" as_root make -C "$top" install PG_CONFIG="$PG_CONFIG"
+# A private copy of the server, with Meridian in it.
+build() {
+  local original pg_config
+  original=$(command -v "${PG_CONFIG:-pg_config}") || return 1
+  pg_config=$(as_owner env PG_CONFIG="$original" "$BUILD_DIR/tree/tools/private-server.sh" "$BUILD_DIR/server") || return 1
+  as_owner make -s -C "$BUILD_DIR/tree" -j "$(nproc)" PG_CONFIG="$pg_config" all || return 1
+  as_owner make -s -C "$BUILD_DIR/tree" PG_CONFIG="$pg_config" install || return 1
+  echo "$pg_config" | as_owner tee "$BUILD_DIR/pg_config.path"
+}
 
-"$here/cluster.sh" down
+# make passes its own goals and flags on through these.
+unset MAKEFLAGS MFLAGS MAKELEVEL
+
+quietly 'Installing packages that are missing' "$top/tools/install-deps.sh"
+if [ -e "$DEMO_DIR" ]; then
+  quietly "Stopping the servers of an earlier run" env -u PG_CONFIG "$here/cluster.sh" down
+fi
+quietly 'Copying the source tree' copy_tree
+quietly 'Building Meridian' build
+unset PG_CONFIG
 "$here/cluster.sh" up
 "$here/story.sh"
 
@@ -40,9 +60,8 @@ cat <<END
 
 Told in $((SECONDS - started)) s. The four servers are still there to play with:
 
-  demo/cluster.sh psql us       (or us-standby, eu, eu-standby)
+  demo/cluster.sh psql us      (or us-standby, eu, eu-standby)
   demo/cluster.sh status
-  demo/cluster.sh break         and  demo/cluster.sh heal
-  demo/cluster.sh down          stops and removes them
+  demo/cluster.sh break        and demo/cluster.sh heal
+  demo/cluster.sh down         stops and removes them
 END
-rm -f "$log"

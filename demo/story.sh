@@ -18,7 +18,7 @@ chapter() {
 }
 
 say() {
-  printf '%s\n' "$*" | fold -s -w 78
+  printf '%s\n' "$*" | fold -s -w 78 | sed 's, *$,,'
 }
 
 # Prints SQL as it would be typed at the node's prompt, which names the database where it is not the replicated one.
@@ -215,6 +215,7 @@ WHERE application_name = 'walreceiver' OR application_name LIKE 'eu-%';" 'eu-sta
   cluster status
 }
 
+choose_server
 lost_purchase
 counter
 profile
