@@ -1,0 +1,16 @@
+// SQLSTATEs of Meridian's own class MD: only conditions that a client or an operator branches on.
+// Everything else uses PostgreSQL's own codes.
+#pragma once
+
+#include "pg/support/postgres.hpp"
+
+namespace meridian::pg {
+
+/// MD010: this server's name, timeline or system is not the one the mesh knows; nothing is stamped or merged until
+/// the keeper or `meridian.confirm_identity()` raises the epoch.
+inline constexpr int errcode_identity_not_confirmed = MAKE_SQLSTATE('M', 'D', '0', '1', '0');
+
+/// MD020: this server is not a member of a mesh.
+inline constexpr int errcode_not_a_member = MAKE_SQLSTATE('M', 'D', '0', '2', '0');
+
+}  // namespace meridian::pg

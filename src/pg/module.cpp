@@ -1,0 +1,71 @@
+// What happens when PostgreSQL loads meridian.so.
+//
+// At server start (shared_preload_libraries) the module claims shared memory and registers the keeper. In a backend
+// that loads it later there is neither: settings exist, plain functions and lww triggers work, and whatever needs the
+// clock says that meridian must be loaded at server start.
+
+#include "pg/hlc.hpp"
+#include "pg/identity.hpp"
+#include "pg/keeper.hpp"
+#include "pg/settings.hpp"
+#include "pg/support/guard.hpp"
+
+extern "C" {
+PG_MODULE_MAGIC;
+PGDLLEXPORT void _PG_init(void);
+}
+
+namespace meridian::pg {
+namespace {
+
+struct SharedMemory {
+  Size (*size)();
+  void (*init)();
+};
+
+constexpr SharedMemory shared_memory[] = {
+    {clock_shmem_size, clock_shmem_init},
+    {identity_shmem_size, identity_shmem_init},
+    {keeper_shmem_size, keeper_shmem_init},
+};
+
+shmem_request_hook_type next_shmem_request_hook = nullptr;
+shmem_startup_hook_type next_shmem_startup_hook = nullptr;
+
+void request_shared_memory() {
+  if (next_shmem_request_hook != nullptr) next_shmem_request_hook();
+  for (const SharedMemory& part : shared_memory) RequestAddinShmemSpace(part.size());
+}
+
+void init_shared_memory() {
+  if (next_shmem_startup_hook != nullptr) next_shmem_startup_hook();
+  LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+  for (const SharedMemory& part : shared_memory) part.init();
+  LWLockRelease(AddinShmemInitLock);
+}
+
+extern "C" void meridian_shmem_request() {
+  guarded([] { request_shared_memory(); });
+}
+
+extern "C" void meridian_shmem_startup() {
+  guarded([] { init_shared_memory(); });
+}
+
+void init_module() {
+  define_settings();
+  register_identity_callbacks();
+  if (!process_shared_preload_libraries_in_progress) return;
+  next_shmem_request_hook = shmem_request_hook;
+  shmem_request_hook = meridian_shmem_request;
+  next_shmem_startup_hook = shmem_startup_hook;
+  shmem_startup_hook = meridian_shmem_startup;
+  register_keeper();
+}
+
+}  // namespace
+}  // namespace meridian::pg
+
+void _PG_init(void) {
+  meridian::pg::guarded([] { meridian::pg::init_module(); });
+}

@@ -1,0 +1,31 @@
+// Defines the settings. Two of them fix what this server process tree is, so they change only with a restart; without
+// shared_preload_libraries PostgreSQL no longer accepts such settings, and they are defined as ordinary ones of the
+// configuration file, for status functions to show.
+
+#include "pg/settings.hpp"
+
+namespace meridian::pg {
+
+char* node_name;
+char* region_name;
+char* database_name;
+int max_clock_skew_ms;
+
+void define_settings() {
+  const GucContext fixed = process_shared_preload_libraries_in_progress ? PGC_POSTMASTER : PGC_SIGHUP;
+
+  DefineCustomStringVariable("meridian.node", "Name of this server.",
+                             "Every server has its own name, also the standbys of one primary.", &node_name, "", fixed,
+                             0, nullptr, nullptr, nullptr);
+  DefineCustomStringVariable("meridian.region", "Region in which this server stands.", nullptr, &region_name, "",
+                             PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+  DefineCustomStringVariable("meridian.database", "The one replicated database of this server.", nullptr,
+                             &database_name, "postgres", fixed, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("meridian.max_clock_skew", "How far in the future a stamp from a peer may lie.",
+                          "A row image beyond it is set aside until this server's clock has passed it.",
+                          &max_clock_skew_ms, 5000, 100, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS, nullptr, nullptr, nullptr);
+
+  MarkGUCPrefixReserved("meridian");
+}
+
+}  // namespace meridian::pg
