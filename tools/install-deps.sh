@@ -1,0 +1,47 @@
+#!/bin/bash
+# Installs the Debian packages that building and testing need. Quiet, and without network access if nothing is missing.
+#
+#   tools/install-deps.sh        what `make check` needs
+#   tools/install-deps.sh ci     what .ci/run needs as well: clang's tools and debootstrap
+#
+# The PostgreSQL version is that of PG_CONFIG (or pg_config) if there is one, else the one this Debian release ships.
+set -euo pipefail
+
+packages=(g++ make cmake pkg-config libboost-dev libgtest-dev libpq-dev perl libipc-run-perl rsync)
+if [ "${1:-}" = ci ]; then
+  packages+=(git clang-14 libclang-rt-14-dev clang-format-14 debootstrap)
+fi
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+updated=
+update_lists() {
+  [ -n "$updated" ] || as_root apt-get update -qq
+  updated=1
+}
+
+is_installed() {
+  [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+version=$("${PG_CONFIG:-pg_config}" --version 2>/dev/null | sed -n 's/^PostgreSQL \([0-9]*\).*/\1/p') || true
+if [ -z "$version" ]; then
+  update_lists
+  version=$(apt-cache depends postgresql | sed -n 's/^ *Depends: postgresql-\([0-9][0-9]*\)$/\1/p')
+  [ -n "$version" ] || { echo "install-deps: no PostgreSQL package found" >&2; exit 1; }
+fi
+packages+=("postgresql-$version" "postgresql-server-dev-$version")
+
+missing=()
+for package in "${packages[@]}"; do
+  is_installed "$package" || missing+=("$package")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+  update_lists
+  echo "installing: ${missing[*]}"
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" \
+    < /dev/null > /tmp/install-deps.$$.log 2>&1 || { cat /tmp/install-deps.$$.log >&2; exit 1; }
+  rm -f /tmp/install-deps.$$.log
+fi
