@@ -46,16 +46,16 @@ Entry& own_entry(RowState& state, Actor actor, Hlc birth) {
   return *state.entries.insert(position, Entry{actor, birth, never, {}});
 }
 
-void add(Contributions& contributions, const Contribution& delta) {
-  const auto position = std::ranges::lower_bound(contributions, delta.slot, {}, &Contribution::slot);
-  if (position == contributions.end() || position->slot != delta.slot) {
-    check_limits(delta);
-    contributions.insert(position, delta);
-    return;
+/// Adds the deltas to an actor's contributions. Nothing is changed if a sum exceeds the limits.
+void add(Contributions& contributions, std::span<const Contribution> deltas) {
+  Contributions sums;
+  for (const Contribution& delta : deltas) {
+    const auto known = std::ranges::lower_bound(contributions, delta.slot, {}, &Contribution::slot);
+    const bool found = known != contributions.end() && known->slot == delta.slot;
+    sums.push_back(found ? Contribution{delta.slot, known->amount + delta.amount} : delta);
+    check_limits(sums.back());
   }
-  Contribution sum{delta.slot, position->amount + delta.amount};
-  check_limits(sum);
-  *position = std::move(sum);
+  for (Contribution& sum : sums) at_slot(contributions, sum.slot) = std::move(sum);
 }
 
 }  // namespace
@@ -101,8 +101,9 @@ void update_row(RowState& state, const Shape& shape, Actor actor, Hlc stamp, con
   if (!state.live()) throw std::invalid_argument("update of a dead row state");
   if (stamp <= state.highest_stamp()) throw std::invalid_argument("update of a row state without a new stamp");
   const Hlc birth = shape.delete_latest ? first_birth : state.largest_birth();
+  std::ranges::for_each(update.deltas, check_limits);  // so that no entry is made for deltas that are refused
   Entry& entry = own_entry(state, actor, birth);
-  for (const Contribution& delta : update.deltas) add(entry.contributions, delta);
+  add(entry.contributions, update.deltas);
   entry.last = stamp;
   for (const Slot slot : update.groups) at_slot(state.groups, slot) = GroupStamp{slot, birth, stamp, actor};
   for (const Slot slot : update.lattices) at_slot(state.lattices, slot) = LatticeBirth{slot, birth};

@@ -97,7 +97,8 @@ struct RowUpdate {
 };
 
 /// A local UPDATE at `stamp`, which must exceed `state.highest_stamp()`. An update that changed nothing must not be
-/// passed: it is not a write.
+/// passed: it is not a write. Throws Error(limit_exceeded) if a counter leaves the limits of numeric; the state is then
+/// unchanged.
 void update_row(RowState& state, const Shape& shape, Actor actor, Hlc stamp, const RowUpdate& update);
 
 /// How the knowledge in two states of one row relates: a version-vector comparison of the entries' `last`.

@@ -1,0 +1,67 @@
+#include "core/stability.hpp"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <limits>
+
+#include "unit/rows.hpp"
+
+namespace meridian {
+namespace {
+
+using namespace meridian::testing;
+
+constexpr std::array<std::uint16_t, 3> mesh = {1, 2, 3};
+
+/// A peer that, at its clock `safe`, had applied both others up to `applied`, and whose stream arrived up to
+/// `received`.
+PeerProgress peer(std::uint16_t member, std::uint64_t safe, std::uint64_t applied, std::uint64_t received) {
+  PeerProgress progress{member, at(safe), {}, at(received)};
+  for (const std::uint16_t origin : mesh) {
+    if (origin != member) progress.applied.push_back({origin, at(applied)});
+  }
+  return progress;
+}
+
+TEST(Stability, CutIsWhatTheSlowestPeerHasApplied) {
+  const std::array peers = {peer(2, 20, 15, 20), peer(3, 30, 12, 31)};
+  EXPECT_EQ(stable_cut(1, mesh, peers), at(12));
+  Tombstone tombstone;
+  tombstone.stamp = at(12);
+  EXPECT_TRUE(may_drop(tombstone, stable_cut(1, mesh, peers)));
+  tombstone.stamp = at(13);
+  EXPECT_FALSE(may_drop(tombstone, stable_cut(1, mesh, peers)));
+}
+
+TEST(Stability, WritesFromBeforeTheyAppliedItMustHaveArrived) {
+  const std::array peers = {peer(2, 20, 15, 19), peer(3, 30, 15, 30)};
+  EXPECT_EQ(stable_cut(1, mesh, peers), never) << "peer 2 applied the delete, but an older write of it is on the way";
+}
+
+TEST(Stability, EveryOriginCounts) {
+  std::array peers = {peer(2, 20, 15, 20), peer(3, 20, 15, 20)};
+  peers[1].applied[0].upto = at(5);  // member 1 as applied by member 3
+  EXPECT_EQ(stable_cut(1, mesh, peers), at(5));
+  peers[1].applied.pop_back();
+  EXPECT_EQ(stable_cut(1, mesh, peers), never) << "peer 3 says nothing about member 2";
+}
+
+TEST(Stability, OwnDeletesOfAPeerAreStableOnceItsClockIsSafe) {
+  const std::array peers = {peer(2, 10, 15, 20), peer(3, 20, 15, 20)};
+  EXPECT_EQ(stable_cut(1, mesh, peers), at(10));
+}
+
+TEST(Stability, SilentPeerHoldsEverythingBack) {
+  const std::array peers = {peer(2, 20, 15, 20)};
+  EXPECT_EQ(stable_cut(1, mesh, peers), never);
+  EXPECT_EQ(stable_cut(1, mesh, {}), never);
+}
+
+TEST(Stability, AloneNothingIsHeldBack) {
+  const std::array<std::uint16_t, 1> alone = {1};
+  EXPECT_EQ(stable_cut(1, alone, {}), Hlc{std::numeric_limits<std::uint64_t>::max()});
+}
+
+}  // namespace
+}  // namespace meridian
