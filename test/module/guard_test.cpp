@@ -104,6 +104,17 @@ void cross_once() {
   throw Error(ErrorKind::limit_exceeded, "no error arrived");
 }
 
+/// The interrupt holdoff count after an error was dropped while an RAII object held a lock.
+uint32 holdoff_after_dropped_error(LWLock* lock) {
+  try {
+    const LockHolder holder(lock);
+    call([] { elog(ERROR, "to be dropped"); });
+  } catch (const PgError& error) {
+    FreeErrorData(error.data());
+  }
+  return InterruptHoldoffCount;
+}
+
 }  // namespace
 
 MERIDIAN_FUNCTION(meridian_guard_throw)
@@ -153,6 +164,12 @@ MERIDIAN_FUNCTION(meridian_guard_call_locked_by_glue)
   guarded([callee] { call_below_objects(callee); });
   LWLockRelease(lock);
   PG_RETURN_VOID();
+}
+
+MERIDIAN_FUNCTION(meridian_guard_drop_locked)
+{
+  const uint32 holdoff = holdoff_after_dropped_error(own_lock());
+  PG_RETURN_INT64(holdoff);
 }
 
 MERIDIAN_FUNCTION(meridian_guard_cross)

@@ -24,6 +24,10 @@ CREATE FUNCTION guard_call_locked_by_glue(callee regprocedure) RETURNS void
   LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'meridian_guard_call_locked_by_glue';
 COMMENT ON FUNCTION guard_call_locked_by_glue IS 'the same while the caller of the guard holds an LWLock';
 
+CREATE FUNCTION guard_drop_locked() RETURNS bigint
+  LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'meridian_guard_drop_locked';
+COMMENT ON FUNCTION guard_drop_locked IS 'the interrupt holdoff count after C++ has dropped an error that released an LWLock';
+
 CREATE FUNCTION guard_cross(times integer) RETURNS void
   LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'meridian_guard_cross';
 COMMENT ON FUNCTION guard_cross IS 'crosses the border so many times in each direction, with an error each time';

@@ -76,6 +76,7 @@ SELECT state FROM fields_of('SELECT guard_call_locked_by_glue(''raise_it()'')');
 SELECT interrupt_holdoff, cancel_holdoff FROM guard_state();
 SELECT guard_call_locked_by_glue('raise_it()');
 SELECT interrupt_holdoff, cancel_holdoff, live_objects FROM guard_state();
+SELECT guard_drop_locked();
 SET statement_timeout = '100ms';
 SELECT pg_sleep(30);
 RESET statement_timeout;
