@@ -9,10 +9,13 @@
 
 #include "pg/keeper.hpp"
 
+#include "pg/applying.hpp"
 #include "pg/hlc.hpp"
 #include "pg/identity.hpp"
+#include "pg/parked.hpp"
 #include "pg/settings.hpp"
 #include "pg/support/function.hpp"
+#include "pg/tombstone.hpp"
 
 namespace meridian::pg {
 namespace {
@@ -28,6 +31,8 @@ struct Task {
 constexpr Task tasks[] = {
     {"identity", 1000, confirm_promoted_identity},
     {"clock", 1000, keep_clock_ahead},
+    {"tombstones", 1000, settle_tombstones},
+    {"parked", 1000, retry_parked},
 };
 constexpr std::size_t task_count = std::size(tasks);
 
@@ -76,6 +81,7 @@ void run_in_transaction(const Task& task) {
 int give_up(const Task& task, const ErrorData* error) {
   const int sqlstate = error != nullptr ? error->sqlerrcode : ERRCODE_OUT_OF_MEMORY;
   AbortCurrentTransaction();
+  leave_apply_mode();
   ereport(LOG, (errcode(sqlstate),
                 errmsg("meridian keeper: task \"%s\" failed: %s", task.name,
                        error != nullptr && error->message != nullptr ? error->message : "out of memory"),

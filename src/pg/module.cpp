@@ -4,10 +4,14 @@
 // that loads it later there is neither: settings exist, plain functions and lww triggers work, and whatever needs the
 // clock says that meridian must be loaded at server start.
 
+#include "pg/catalog.hpp"
 #include "pg/hlc.hpp"
 #include "pg/identity.hpp"
 #include "pg/keeper.hpp"
+#include "pg/row_access.hpp"
+#include "pg/row_plan.hpp"
 #include "pg/settings.hpp"
+#include "pg/stat_tables.hpp"
 #include "pg/support/guard.hpp"
 
 extern "C" {
@@ -27,6 +31,7 @@ constexpr SharedMemory shared_memory[] = {
     {clock_shmem_size, clock_shmem_init},
     {identity_shmem_size, identity_shmem_init},
     {keeper_shmem_size, keeper_shmem_init},
+    {stat_tables_shmem_size, stat_tables_shmem_init},
 };
 
 shmem_request_hook_type next_shmem_request_hook = nullptr;
@@ -55,6 +60,9 @@ extern "C" void meridian_shmem_startup() {
 void init_module() {
   define_settings();
   register_identity_callbacks();
+  register_catalog_callbacks();
+  register_plan_callbacks();
+  register_write_callbacks();
   if (!process_shared_preload_libraries_in_progress) return;
   next_shmem_request_hook = shmem_request_hook;
   shmem_request_hook = meridian_shmem_request;

@@ -142,6 +142,14 @@ inline Oid get_identity_sequence(Relation rel, AttrNumber column) {
 #endif
 }
 
+/// Makes a column of a private descriptor invisible to functions that walk it, such as row_to_json().
+inline void hide_attribute(TupleDesc descriptor, int index) {
+  TupleDescAttr(descriptor, index)->attisdropped = true;
+#if PG_VERSION_NUM >= 180000
+  populate_compact_attribute(descriptor, index);
+#endif
+}
+
 // --- executor -----------------------------------------------------------------------------------------------------
 
 /// Gives `estate` a range table of one relation at index 1, as replication's apply worker does.

@@ -119,6 +119,7 @@ extern "C" {
 #include "commands/subscriptioncmds.h"
 #include "commands/tablecmds.h"
 #include "commands/trigger.h"
+#include "common/hashfn.h"
 #include "executor/execdesc.h"
 #include "executor/executor.h"
 #include "executor/nodeModifyTable.h"

@@ -1,0 +1,121 @@
+-- Triggers that stamp local writes and merge incoming ones, and the tables they write.
+
+CREATE TABLE meridian.tombstone (
+  table_id integer NOT NULL,
+  key_hash bigint NOT NULL,
+  key text[] NOT NULL,
+  floor bigint NOT NULL,
+  stamp bigint NOT NULL,
+  actor bigint NOT NULL,
+  seen meridian.row_state NOT NULL,
+  settled boolean NOT NULL DEFAULT false
+);
+COMMENT ON TABLE meridian.tombstone IS 'Deleted rows, remembered so that a late image of them stays dead. Replicated to every member.';
+COMMENT ON COLUMN meridian.tombstone.table_id IS 'Table, as in meridian.replicated_table.';
+COMMENT ON COLUMN meridian.tombstone.key_hash IS 'Hash of the primary key by its own types, computed on each node.';
+COMMENT ON COLUMN meridian.tombstone.key IS 'Primary key, as text, in the order of the key''s columns.';
+COMMENT ON COLUMN meridian.tombstone.floor IS 'Largest birth among the deleted lives; 0 where deletes are ordered by stamp.';
+COMMENT ON COLUMN meridian.tombstone.stamp IS 'Stamp of the delete: HLC, or microseconds since 2000 for lww() tables.';
+COMMENT ON COLUMN meridian.tombstone.actor IS 'Who deleted: epoch and member.';
+COMMENT ON COLUMN meridian.tombstone.seen IS 'Last writes that the deleter had seen.';
+COMMENT ON COLUMN meridian.tombstone.settled IS 'True once no transaction that began before the tombstone was committed can still bring the row.';
+CREATE INDEX tombstone_key ON meridian.tombstone (table_id, key_hash);
+CREATE INDEX tombstone_unsettled ON meridian.tombstone (table_id) WHERE NOT settled;
+
+CREATE TABLE meridian.conflict_history (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  occurred_at timestamptz NOT NULL,
+  rel regclass NOT NULL,
+  key jsonb NOT NULL,
+  kind text NOT NULL,
+  winner text NOT NULL,
+  rule text NOT NULL,
+  local_row jsonb,
+  remote_row jsonb,
+  local_stamp bigint NOT NULL,
+  local_actor bigint NOT NULL,
+  remote_stamp bigint NOT NULL,
+  remote_actor bigint NOT NULL
+);
+COMMENT ON TABLE meridian.conflict_history IS 'Concurrent writes that met on this node, and how each was decided. Local, not replicated; read view meridian.conflicts.';
+
+CREATE TABLE meridian.parked_image (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  rel regclass NOT NULL,
+  image text NOT NULL,
+  reason text NOT NULL,
+  detail text NOT NULL,
+  parked_at timestamptz NOT NULL,
+  retry_at timestamptz NOT NULL,
+  attempts integer NOT NULL DEFAULT 0
+);
+COMMENT ON TABLE meridian.parked_image IS 'Incoming row images that wait, as if still in flight; read view meridian.parked.';
+
+CREATE FUNCTION meridian.resolve() RETURNS trigger
+  LANGUAGE C AS 'MODULE_PATHNAME', 'meridian_resolve';
+COMMENT ON FUNCTION meridian.resolve() IS 'Trigger of a replicated table: resolve(''column=rule'', ...). Stamps local writes; merges rows that arrive from a peer. Attached by meridian.replicate().';
+
+CREATE FUNCTION meridian.lww() RETURNS trigger
+  LANGUAGE C AS 'MODULE_PATHNAME', 'meridian_lww';
+COMMENT ON FUNCTION meridian.lww() IS 'Trigger: lww(''updated_at''). The row with the newer timestamp wins, ties are broken by the rows themselves; no extra column.';
+
+CREATE FUNCTION meridian.refuse_truncate() RETURNS trigger
+  LANGUAGE C AS 'MODULE_PATHNAME', 'meridian_refuse_truncate';
+COMMENT ON FUNCTION meridian.refuse_truncate() IS 'Trigger: refuses TRUNCATE of a replicated table, which would not reach the other nodes.';
+
+CREATE FUNCTION meridian.apply_tombstone() RETURNS trigger
+  LANGUAGE C AS 'MODULE_PATHNAME', 'meridian_apply_tombstone';
+COMMENT ON FUNCTION meridian.apply_tombstone() IS 'Trigger of meridian.tombstone: deletes the row that an arriving tombstone is about.';
+CREATE TRIGGER "00_meridian_apply" BEFORE INSERT ON meridian.tombstone
+  FOR EACH ROW EXECUTE FUNCTION meridian.apply_tombstone();
+ALTER TABLE meridian.tombstone ENABLE ALWAYS TRIGGER "00_meridian_apply";
+COMMENT ON TRIGGER "00_meridian_apply" ON meridian.tombstone IS 'Applies tombstones that arrive from a peer.';
+
+CREATE FUNCTION meridian.begin_apply() RETURNS void
+  LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'meridian_begin_apply';
+COMMENT ON FUNCTION meridian.begin_apply() IS 'Marks this session as one that brings rows of a peer: its writes merge, and are not sent on. Used when rows are copied between nodes.';
+REVOKE ALL ON FUNCTION meridian.begin_apply() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.begin_apply() TO meridian_admin;
+
+CREATE FUNCTION meridian.canonical_rules(rel regclass, rules text[]) RETURNS text[]
+  LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'meridian_canonical_rules';
+COMMENT ON FUNCTION meridian.canonical_rules(regclass, text[]) IS 'The rules in canonical form, after checking that each fits the table; the error says what does not.';
+
+CREATE FUNCTION meridian.table_counters(OUT rel regclass, OUT applied bigint, OUT merged bigint, OUT stale bigint,
+  OUT conflicts bigint, OUT parked bigint, OUT tombstones bigint, OUT stamped bigint) RETURNS SETOF record
+  LANGUAGE C VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'meridian_table_counters';
+COMMENT ON FUNCTION meridian.table_counters() IS 'Counters of replicated tables since the server started; read view meridian.stat_tables.';
+
+CREATE VIEW meridian.stat_tables AS
+  SELECT c.rel, c.stamped, c.applied, c.merged, c.stale, c.conflicts, c.parked, c.tombstones
+  FROM meridian.table_counters() c;
+COMMENT ON VIEW meridian.stat_tables IS 'Per table since the server started: local writes stamped, incoming images applied, merged with local writes, dropped as already known, conflicts, parked images, tombstones.';
+
+CREATE FUNCTION meridian.node_name(actor bigint) RETURNS text
+  LANGUAGE sql STABLE PARALLEL SAFE
+  SET search_path = pg_catalog, pg_temp
+  AS $$ SELECT CASE WHEN actor = 0 THEN 'before replication'
+                    ELSE coalesce((SELECT m.name FROM meridian.member m WHERE m.id = (actor & 65535)::integer),
+                                  'member ' || (actor & 65535)) END $$;
+COMMENT ON FUNCTION meridian.node_name(bigint) IS 'Name of the member that an actor belongs to.';
+
+CREATE VIEW meridian.conflicts WITH (security_barrier) AS
+  SELECT h.id, h.occurred_at, h.rel, h.key, h.kind, h.winner, h.rule, h.local_row, h.remote_row,
+         CASE WHEN h.rule LIKE 'row=lww%' THEN NULL WHEN h.local_stamp > 0 THEN meridian.hlc_time(h.local_stamp) END AS local_time,
+         meridian.node_name(h.local_actor) AS local_node,
+         CASE WHEN h.rule LIKE 'row=lww%' THEN NULL WHEN h.remote_stamp > 0 THEN meridian.hlc_time(h.remote_stamp) END AS remote_time,
+         meridian.node_name(h.remote_actor) AS remote_node,
+         h.local_stamp, h.remote_stamp
+  FROM meridian.conflict_history h
+  WHERE pg_catalog.has_table_privilege(h.rel, 'SELECT')
+    AND NOT pg_catalog.row_security_active(h.rel);
+COMMENT ON VIEW meridian.conflicts IS 'Concurrent writes that met on this node: both rows, both stamps, and who won. Rows of tables that the reader may SELECT; tables with row security are for their owner.';
+
+CREATE VIEW meridian.parked AS
+  SELECT p.id, p.rel, p.reason, p.detail, p.parked_at, p.retry_at, p.attempts
+  FROM meridian.parked_image p;
+COMMENT ON VIEW meridian.parked IS 'Incoming changes that wait, with the reason. Replication goes on without them.';
+
+REVOKE ALL ON meridian.tombstone, meridian.conflict_history, meridian.parked_image FROM PUBLIC;
+GRANT SELECT ON meridian.conflicts, meridian.stat_tables TO PUBLIC;
+GRANT SELECT ON meridian.tombstone, meridian.parked_image, meridian.parked, meridian.conflict_history TO meridian_admin;

@@ -1,0 +1,146 @@
+// meridian.canonical_rules(): does each rule fit the table? Asked on every node before anything is changed anywhere.
+#include "core/rules.hpp"
+#include "pg/catalog.hpp"
+#include "pg/row_plan.hpp"
+#include "pg/support/compat.hpp"
+#include "pg/support/function.hpp"
+
+namespace meridian::pg {
+namespace {
+
+// The rules of the current call. Process-lifetime storage, so that an error raised while they are checked leaves nothing behind.
+struct Parsed {
+  TableRules rules;
+  std::vector<std::string> texts;
+};
+
+Parsed* parsed = nullptr;
+
+void parse(const char* const* texts, int count) {
+  if (parsed == nullptr) parsed = new Parsed;
+  std::vector<std::string_view> views(texts, texts + count);
+  parsed->rules = parse_rules(views);
+  parsed->texts = parsed->rules.to_text();
+  // How keys are made is settled once, by replicate(); the triggers do not need to know.
+  std::erase_if(parsed->texts, [](const std::string& text) { return text.starts_with("ids="); });
+}
+
+[[noreturn]] void refuse(int code, const char* message, const char* hint) {
+  ereport(ERROR, (errcode(code), errmsg("%s", message), errhint("%s", hint)));
+  pg_unreachable();
+}
+
+bool in_check_constraint(Relation relation, AttrNumber column) {
+  const TupleConstr* constraints = RelationGetDescr(relation)->constr;
+  for (int i = 0; constraints != nullptr && i < constraints->num_check; ++i) {
+    Bitmapset* columns = nullptr;
+    pull_varattnos(static_cast<Node*>(stringToNode(constraints->check[i].ccbin)), 1, &columns);
+    if (bms_is_member(column - FirstLowInvalidHeapAttributeNumber, columns)) return true;
+  }
+  return false;
+}
+
+bool is_key_column(Relation relation, AttrNumber column) {
+  const Bitmapset* key = RelationGetIndexAttrBitmap(relation, INDEX_ATTR_BITMAP_PRIMARY_KEY);
+  return bms_is_member(column - FirstLowInvalidHeapAttributeNumber, key);
+}
+
+Form_pg_attribute find_column(Relation relation, const char* name) {
+  const AttrNumber column = get_attnum(RelationGetRelid(relation), name);
+  if (column <= 0) {
+    refuse(ERRCODE_UNDEFINED_COLUMN,
+           psprintf("column \"%s\" of table \"%s\" does not exist", name, RelationGetRelationName(relation)),
+           "Name a column of the table.");
+  }
+  const Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(relation), column - 1);
+  if (attribute->attgenerated != '\0') {
+    refuse(ERRCODE_FEATURE_NOT_SUPPORTED, psprintf("column \"%s\" is generated and cannot have a rule", name),
+           "Every node computes generated columns itself; leave the column out of the rules.");
+  }
+  return attribute;
+}
+
+void check_counter(Relation relation, Form_pg_attribute attribute) {
+  const char* name = NameStr(attribute->attname);
+  const Oid type = getBaseType(attribute->atttypid);
+  if (type != INT2OID && type != INT4OID && type != INT8OID && type != NUMERICOID) {
+    refuse(ERRCODE_DATATYPE_MISMATCH,
+           psprintf("column \"%s\" has type %s and cannot be a counter", name, format_type_be(attribute->atttypid)),
+           "Counters are smallint, integer, bigint or numeric columns.");
+  }
+  if (in_check_constraint(relation, attribute->attnum)) {
+    refuse(ERRCODE_FEATURE_NOT_SUPPORTED, psprintf("column \"%s\" is in a CHECK constraint and cannot be a counter", name),
+           "Concurrent changes add up, so their sum may break the constraint on every node. Drop the constraint, or keep the "
+           "column last-writer-wins.");
+  }
+}
+
+void check_lattice(Form_pg_attribute attribute, ColumnRule rule) {
+  const char* name = NameStr(attribute->attname);
+  const bool boolean = rule == ColumnRule::logical_or || rule == ColumnRule::logical_and;
+  if (boolean && getBaseType(attribute->atttypid) != BOOLOID) {
+    refuse(ERRCODE_DATATYPE_MISMATCH,
+           psprintf("column \"%s\" has type %s; rules or and and need boolean", name, format_type_be(attribute->atttypid)),
+           "Use max or min for an ordered type.");
+  }
+  if (!boolean && !OidIsValid(lookup_type_cache(attribute->atttypid, TYPECACHE_LT_OPR)->lt_opr)) {
+    refuse(ERRCODE_DATATYPE_MISMATCH,
+           psprintf("column \"%s\" has type %s, which has no order", name, format_type_be(attribute->atttypid)),
+           "Rules max and min need a type with a default btree operator class.");
+  }
+}
+
+void check_column(Relation relation, const char* name, ColumnRule rule) {
+  const Form_pg_attribute attribute = find_column(relation, name);
+  if (is_key_column(relation, attribute->attnum)) {
+    refuse(ERRCODE_FEATURE_NOT_SUPPORTED, psprintf("column \"%s\" belongs to the primary key and cannot have a rule", name),
+           "The key says which row it is; it does not merge.");
+  }
+  if (std::strcmp(name, state_column_name) == 0) {
+    refuse(ERRCODE_RESERVED_NAME, psprintf("column \"%s\" is Meridian's own", name), "Name another column.");
+  }
+  if (rule == ColumnRule::counter) check_counter(relation, attribute);
+  if (rule != ColumnRule::counter && rule != ColumnRule::lww && rule != ColumnRule::group) check_lattice(attribute, rule);
+}
+
+void check_row_column(Relation relation, const char* name) {
+  const Form_pg_attribute attribute = find_column(relation, name);
+  if (attribute->atttypid == TIMESTAMPTZOID || attribute->atttypid == TIMESTAMPOID) return;
+  refuse(ERRCODE_DATATYPE_MISMATCH,
+         psprintf("column \"%s\" has type %s; lww() needs a timestamp", name, format_type_be(attribute->atttypid)),
+         "Use a column of type timestamptz or timestamp.");
+}
+
+void check_rules(Relation relation) {
+  const TableRules& rules = parsed->rules;
+  for (std::size_t i = 0; i < rules.columns.size(); ++i) {
+    check_column(relation, rules.columns[i].column.c_str(), rules.columns[i].rule);
+  }
+  if (!rules.row_lww_column.empty()) check_row_column(relation, rules.row_lww_column.c_str());
+}
+
+}  // namespace
+}  // namespace meridian::pg
+
+MERIDIAN_FUNCTION(meridian_canonical_rules) {
+  using namespace meridian::pg;
+  Datum* elements = nullptr;
+  bool* nulls = nullptr;
+  int count = 0;
+  deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &count);
+  auto** texts = static_cast<const char**>(palloc(sizeof(char*) * (count + 1)));
+  for (int i = 0; i < count; ++i) {
+    if (nulls[i]) {
+      ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("a rule is NULL"), errhint("Write rules as 'column=rule'.")));
+    }
+    texts[i] = TextDatumGetCString(elements[i]);
+  }
+  parse(texts, count);
+  Relation relation = relation_open(PG_GETARG_OID(0), AccessShareLock);
+  check_rules(relation);
+  relation_close(relation, AccessShareLock);
+  const int rule_count = static_cast<int>(parsed->texts.size());
+  auto* results = static_cast<Datum*>(palloc(sizeof(Datum) * (rule_count + 1)));
+  for (int i = 0; i < rule_count; ++i) results[i] = CStringGetTextDatum(parsed->texts[i].c_str());
+  PG_RETURN_ARRAYTYPE_P(construct_array(results, rule_count, TEXTOID, -1, false, TYPALIGN_INT));
+}

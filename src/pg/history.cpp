@@ -1,0 +1,55 @@
+#include "pg/history.hpp"
+
+#include "pg/catalog.hpp"
+#include "pg/stat_tables.hpp"
+#include "pg/support/compat.hpp"
+
+namespace meridian::pg {
+namespace {
+
+// {"column": value, ...} of some columns, by the types' own JSON form.
+Datum to_jsonb_object(Relation relation, const RowPlan* plan, const RowValues& row, bool key_only) {
+  const TupleDesc descriptor = RelationGetDescr(relation);
+  TupleDesc shown = CreateTupleDescCopy(descriptor);
+  auto* nulls = static_cast<bool*>(palloc(sizeof(bool) * plan->column_count));
+  std::memcpy(nulls, row.nulls, sizeof(bool) * plan->column_count);
+  for (int i = 0; i < plan->column_count; ++i) {
+    const bool hidden = i + 1 == plan->state_attnum || (key_only && !plan->columns[i].is_key);
+    if (hidden) compat::hide_attribute(shown, i);
+    if (hidden || TupleDescAttr(shown, i)->attisdropped) nulls[i] = true;
+  }
+  BlessTupleDesc(shown);
+  const HeapTuple tuple = heap_form_tuple(shown, row.values, nulls);
+  const Datum json = DirectFunctionCall1(row_to_json, heap_copy_tuple_as_datum(tuple, shown));
+  return DirectFunctionCall1(jsonb_in, CStringGetDatum(TextDatumGetCString(json)));
+}
+
+}  // namespace
+
+void record_conflict(Relation relation, const RowPlan* plan, const Conflict& conflict) {
+  enum { id, occurred_at, rel, key, kind, winner, rule, local_row, remote_row, local_stamp, local_actor, remote_stamp, remote_actor, columns };
+  count_stat(plan->relation, Stat::conflicts);
+  Relation history = table_open(table_oid(Table::conflict_history), RowExclusiveLock);
+  Datum values[columns] = {};
+  bool nulls[columns] = {};
+  const RowValues* known = conflict.local.row != nullptr ? conflict.local.row : conflict.remote.row;
+  values[id] = Int64GetDatum(next_sequence_value(history, id + 1));
+  values[occurred_at] = TimestampTzGetDatum(GetCurrentTimestamp());
+  values[rel] = ObjectIdGetDatum(plan->relation);
+  values[key] = to_jsonb_object(relation, plan, *known, true);
+  values[kind] = CStringGetTextDatum(conflict.kind);
+  values[winner] = CStringGetTextDatum(conflict.winner);
+  values[rule] = CStringGetTextDatum(conflict.rule);
+  nulls[local_row] = conflict.local.row == nullptr;
+  if (!nulls[local_row]) values[local_row] = to_jsonb_object(relation, plan, *conflict.local.row, false);
+  nulls[remote_row] = conflict.remote.row == nullptr;
+  if (!nulls[remote_row]) values[remote_row] = to_jsonb_object(relation, plan, *conflict.remote.row, false);
+  values[local_stamp] = Int64GetDatum(conflict.local.stamp);
+  values[local_actor] = Int64GetDatum(conflict.local.actor);
+  values[remote_stamp] = Int64GetDatum(conflict.remote.stamp);
+  values[remote_actor] = Int64GetDatum(conflict.remote.actor);
+  insert_row_into(history, values, nulls);
+  table_close(history, RowExclusiveLock);
+}
+
+}  // namespace meridian::pg

@@ -1,0 +1,226 @@
+#include "pg/row_access.hpp"
+
+#include "pg/support/compat.hpp"
+
+namespace meridian::pg {
+namespace {
+
+// The table whose row a RowWriter is writing, and the subtransaction level it does so at; an abort of that level ends it.
+Oid written_relation = InvalidOid;
+int written_level = 0;
+
+void start_writing(const RowWriter* writer) {
+  written_relation = RelationGetRelid(writer->relation);
+  written_level = GetCurrentTransactionNestLevel();
+}
+
+void stop_writing() { written_relation = InvalidOid; }
+
+void transaction_ended(XactEvent, void*) { stop_writing(); }
+
+void subtransaction_ended(SubXactEvent event, SubTransactionId, SubTransactionId, void*) {
+  if (event == SUBXACT_EVENT_ABORT_SUB && GetCurrentTransactionNestLevel() <= written_level) stop_writing();
+}
+
+void need_target(RowWriter* writer) {
+  if (writer->estate != nullptr) return;
+  writer->estate = CreateExecutorState();
+  writer->target = makeNode(ResultRelInfo);
+  InitResultRelInfo(writer->target, writer->relation, 0, nullptr, 0);
+}
+
+void need_indexes(RowWriter* writer) {
+  need_target(writer);
+  if (writer->indexes_open) return;
+  ExecOpenIndices(writer->target, true);
+  writer->indexes_open = true;
+}
+
+// Values that the table derives from the row, and what it demands of it.
+void complete_row(RowWriter* writer, TupleTableSlot* row, CmdType command) {
+  const TupleConstr* constraints = RelationGetDescr(writer->relation)->constr;
+  if (constraints == nullptr) return;
+  if (constraints->has_generated_stored) {
+    need_target(writer);
+    ExecComputeStoredGenerated(writer->target, writer->estate, row, command);
+  }
+  if (constraints->num_check > 0 || constraints->has_not_null) {
+    need_target(writer);
+    ExecConstraints(writer->target, row, writer->estate);
+  }
+}
+
+bool fires(const RowWriter* writer, bool TriggerDesc::* kind) {
+  const TriggerDesc* triggers = writer->relation->trigdesc;
+  return triggers != nullptr && triggers->*kind;
+}
+
+// The slow way, when triggers of others must see the write: the row is locked first, as stock apply does.
+WriteResult lock_row(RowWriter* writer, TupleTableSlot* found) {
+  TM_FailureData failure;
+  ItemPointerData tid = found->tts_tid;
+  const TM_Result result =
+      table_tuple_lock(writer->relation, &tid, GetActiveSnapshot(), found, GetCurrentCommandId(false),
+                       LockTupleExclusive, LockWaitBlock, 0, &failure);
+  if (result == TM_Ok) return WriteResult::done;
+  return WriteResult::changed_meanwhile;
+}
+
+ScanKey key_scan(const RowPlan* plan, TupleTableSlot* source) {
+  auto* keys = static_cast<ScanKey>(palloc(sizeof(ScanKeyData) * plan->key_count));
+  for (int i = 0; i < plan->key_count; ++i) {
+    const KeyColumn& column = plan->keys[i];
+    bool is_null = false;
+    const Datum value = slot_getattr(source, column.attnum, &is_null);
+    ScanKeyEntryInitializeWithInfo(&keys[i], is_null ? SK_ISNULL : 0, static_cast<AttrNumber>(i + 1),
+                                   BTEqualStrategyNumber, InvalidOid, column.collation,
+                                   const_cast<FmgrInfo*>(&column.equals_info), value);
+  }
+  return keys;
+}
+
+bool same_key(const RowPlan* plan, TupleTableSlot* left, TupleTableSlot* right) {
+  for (int i = 0; i < plan->key_count; ++i) {
+    const KeyColumn& column = plan->keys[i];
+    bool left_null = false;
+    bool right_null = false;
+    const Datum a = slot_getattr(left, column.attnum, &left_null);
+    const Datum b = slot_getattr(right, column.attnum, &right_null);
+    if (left_null || right_null) return false;
+    if (!DatumGetBool(FunctionCall2Coll(const_cast<FmgrInfo*>(&column.equals_info), column.collation, a, b))) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+bool writing_merged_row(Oid relation) { return OidIsValid(relation) && written_relation == relation; }
+
+void register_write_callbacks() {
+  RegisterXactCallback(transaction_ended, nullptr);
+  RegisterSubXactCallback(subtransaction_ended, nullptr);
+}
+
+void begin_write(RowWriter* writer, Relation relation, RowPlan* plan) {
+  *writer = RowWriter{};
+  writer->relation = relation;
+  writer->plan = plan;
+  GetUserIdAndSecContext(&writer->caller, &writer->caller_context);
+  SetUserIdAndSecContext(plan->owner, writer->caller_context | SECURITY_RESTRICTED_OPERATION);
+}
+
+void end_write(RowWriter* writer) {
+  if (writer->estate != nullptr) {
+    if (writer->indexes_open) ExecCloseIndices(writer->target);
+    ExecResetTupleTable(writer->estate->es_tupleTable, false);
+    FreeExecutorState(writer->estate);
+  }
+  SetUserIdAndSecContext(writer->caller, writer->caller_context);
+}
+
+bool find_row(Relation relation, const RowPlan* plan, TupleTableSlot* key_source, TupleTableSlot* row) {
+  Relation index = index_open(plan->key_index, RowExclusiveLock);
+  Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+  IndexScanDesc scan = compat::index_beginscan(relation, index, snapshot, plan->key_count, 0);
+  index_rescan(scan, key_scan(plan, key_source), plan->key_count, nullptr, 0);
+  bool found = index_getnext_slot(scan, ForwardScanDirection, row);
+  if (found) ExecMaterializeSlot(row);
+  index_endscan(scan);
+  UnregisterSnapshot(snapshot);
+  index_close(index, NoLock);
+  return found && same_key(plan, key_source, row);
+}
+
+bool key_is_free(RowWriter* writer, TupleTableSlot* key_source) {
+  need_indexes(writer);
+  ItemPointerData conflict;
+  return compat::exec_check_index_constraints(writer->target, key_source, writer->estate, &conflict,
+                                         list_make1_oid(writer->plan->key_index));
+}
+
+WriteResult insert_row(RowWriter* writer, TupleTableSlot* row) {
+  need_indexes(writer);
+  start_writing(writer);
+  if (fires(writer, &TriggerDesc::trig_insert_before_row) && writer->plan->foreign_triggers &&
+      !ExecBRInsertTriggers(writer->estate, writer->target, row)) {
+    stop_writing();
+    return WriteResult::done;  // a user trigger keeps the row out, as it would in stock apply
+  }
+  stop_writing();
+  complete_row(writer, row, CMD_INSERT);
+  List* arbiters = list_make1_oid(writer->plan->key_index);
+  ItemPointerData conflict;
+  if (!compat::exec_check_index_constraints(writer->target, row, writer->estate, &conflict, arbiters)) {
+    return WriteResult::changed_meanwhile;
+  }
+  const TransactionId xid = GetCurrentTransactionId();
+  const uint32 token = SpeculativeInsertionLockAcquire(xid);
+  table_tuple_insert_speculative(writer->relation, row, GetCurrentCommandId(true), 0, nullptr, token);
+  bool clash = false;
+  List* recheck = compat::exec_insert_index_tuples(writer->target, row, writer->estate, false, true, &clash, arbiters, false);
+  table_tuple_complete_speculative(writer->relation, row, token, !clash);
+  SpeculativeInsertionLockRelease(xid);
+  if (clash) return WriteResult::changed_meanwhile;
+  if (fires(writer, &TriggerDesc::trig_insert_after_row)) {
+    AfterTriggerBeginQuery();
+    ExecARInsertTriggers(writer->estate, writer->target, row, recheck, nullptr);
+    AfterTriggerEndQuery(writer->estate);
+  }
+  return WriteResult::done;
+}
+
+WriteResult update_row(RowWriter* writer, TupleTableSlot* found, TupleTableSlot* row) {
+  const bool slow = writer->plan->foreign_triggers;
+  if (slow) {
+    if (lock_row(writer, found) != WriteResult::done) return WriteResult::changed_meanwhile;
+    need_indexes(writer);
+    EPQState epq;
+    compat::eval_plan_qual_init(&epq, writer->estate);
+    start_writing(writer);
+    AfterTriggerBeginQuery();
+    ExecSimpleRelationUpdate(writer->target, writer->estate, &epq, found, row);
+    AfterTriggerEndQuery(writer->estate);
+    stop_writing();
+    EvalPlanQualEnd(&epq);
+    return WriteResult::done;
+  }
+  complete_row(writer, row, CMD_UPDATE);
+  ItemPointerData tid = found->tts_tid;
+  TM_FailureData failure;
+  LockTupleMode lock_mode;
+  compat::UpdatedIndexes indexes{};
+  const TM_Result result =
+      compat::table_tuple_update(writer->relation, &tid, row, GetCurrentCommandId(true), GetActiveSnapshot(),
+                                 InvalidSnapshot, true, &failure, &lock_mode, &indexes);
+  if (result != TM_Ok) return WriteResult::changed_meanwhile;
+  if (indexes.any) {
+    need_indexes(writer);
+    compat::exec_insert_index_tuples(writer->target, row, writer->estate, true, false, nullptr, NIL,
+                                     indexes.summarizing_only);
+  }
+  return WriteResult::done;
+}
+
+WriteResult delete_row(RowWriter* writer, TupleTableSlot* found) {
+  const TriggerDesc* triggers = writer->relation->trigdesc;
+  if (triggers != nullptr && (triggers->trig_delete_before_row || triggers->trig_delete_after_row)) {
+    if (lock_row(writer, found) != WriteResult::done) return WriteResult::changed_meanwhile;
+    need_indexes(writer);
+    EPQState epq;
+    compat::eval_plan_qual_init(&epq, writer->estate);
+    start_writing(writer);
+    AfterTriggerBeginQuery();
+    ExecSimpleRelationDelete(writer->target, writer->estate, &epq, found);
+    AfterTriggerEndQuery(writer->estate);
+    stop_writing();
+    EvalPlanQualEnd(&epq);
+    return WriteResult::done;
+  }
+  ItemPointerData tid = found->tts_tid;
+  TM_FailureData failure;
+  const TM_Result result = table_tuple_delete(writer->relation, &tid, GetCurrentCommandId(true), GetActiveSnapshot(),
+                                              InvalidSnapshot, true, &failure, false);
+  return result == TM_Ok ? WriteResult::done : WriteResult::changed_meanwhile;
+}
+
+}  // namespace meridian::pg

@@ -1,0 +1,47 @@
+// Finding and writing one row of a user table by primary key, without SQL.
+//
+// Finding uses an MVCC snapshot, never a dirty one: a row that exists is found, however fast others update it (a dirty index
+// scan misses rows whose new version lands on a page that was already read; that is how stock apply loses updates).
+// Updating is optimistic: nothing is locked beforehand, and a row that changed meanwhile is reported, for the caller to read it
+// again under a fresh snapshot. Writes run as the table's owner with SECURITY_RESTRICTED_OPERATION, fire the AFTER triggers that
+// an apply worker would fire, and never run ours. A RowWriter lives in the memory context it was begun in.
+#pragma once
+
+#include "pg/row_plan.hpp"
+
+namespace meridian::pg {
+
+/// True while a RowWriter writes a row of this table, so that our own BEFORE triggers let it pass.
+bool writing_merged_row(Oid relation);
+/// Registers the callbacks that end a write with its (sub)transaction. Called once, from _PG_init.
+void register_write_callbacks();
+
+enum class WriteResult { done, changed_meanwhile };
+
+struct RowWriter {
+  Relation relation;
+  RowPlan* plan;
+  EState* estate;          ///< made when first needed
+  ResultRelInfo* target;
+  bool indexes_open;
+  Oid caller;
+  int caller_context;
+};
+
+void begin_write(RowWriter* writer, Relation relation, RowPlan* plan);
+void end_write(RowWriter* writer);
+
+/// Fetches the live row with the key of `key_source` (a slot of the table's own shape) into `row`. False if there is none
+/// visible now.
+bool find_row(Relation relation, const RowPlan* plan, TupleTableSlot* key_source, TupleTableSlot* row);
+
+/// Waits for other transactions that are inserting this key. False if a committed row has it now (look again).
+bool key_is_free(RowWriter* writer, TupleTableSlot* key_source);
+
+/// Inserts speculatively, with the primary key as arbiter. `changed_meanwhile`: somebody else has the key (look again).
+WriteResult insert_row(RowWriter* writer, TupleTableSlot* row);
+/// Replaces the row version that `found` holds.
+WriteResult update_row(RowWriter* writer, TupleTableSlot* found, TupleTableSlot* row);
+WriteResult delete_row(RowWriter* writer, TupleTableSlot* found);
+
+}  // namespace meridian::pg

@@ -1,0 +1,266 @@
+#include "pg/row_plan.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <string_view>
+#include <vector>
+
+#include "pg/catalog.hpp"
+#include "pg/support/compat.hpp"
+
+namespace meridian::pg {
+namespace {
+
+struct PlanEntry {
+  Oid relation;  // hash key
+  RowPlan* plan;
+};
+
+HTAB* plans = nullptr;
+
+void relation_changed(Datum, Oid relation) {
+  if (plans == nullptr) return;
+  if (OidIsValid(relation)) {
+    auto* entry = static_cast<PlanEntry*>(hash_search(plans, &relation, HASH_FIND, nullptr));
+    if (entry != nullptr && entry->plan != nullptr) entry->plan->stale = true;
+    return;
+  }
+  HASH_SEQ_STATUS scan;
+  hash_seq_init(&scan, plans);
+  while (auto* entry = static_cast<PlanEntry*>(hash_seq_search(&scan))) {
+    if (entry->plan != nullptr) entry->plan->stale = true;
+  }
+}
+
+const Trigger* find_trigger(Relation relation) {
+  const TriggerDesc* description = relation->trigdesc;
+  const Trigger* found = nullptr;
+  for (int i = 0; description != nullptr && i < description->numtriggers; ++i) {
+    const Trigger* trigger = &description->triggers[i];
+    if (trigger->tgisinternal || !is_resolving_function(trigger->tgfoid)) continue;
+    if (found == nullptr || std::strcmp(trigger->tgname, apply_trigger_name) == 0) found = trigger;
+  }
+  if (found == nullptr) {
+    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                    errmsg("table \"%s\" has no trigger of meridian", RelationGetRelationName(relation)),
+                    errhint("Call meridian.replicate() for the table.")));
+  }
+  return found;
+}
+
+// The shape has a destructor; the context calls it.
+void destroy_shape(void* shape) { static_cast<Shape*>(shape)->~Shape(); }
+
+// Core lane: trigger arguments -> rules -> shape. Written through pointers so that the caller holds nothing with a destructor.
+struct RuleColumn {
+  const char* name;
+  ColumnRule rule;
+  std::uint16_t index;
+};
+
+std::uint16_t position(const boost::container::small_vector_base<Slot>& slots, Slot slot) {
+  return static_cast<std::uint16_t>(std::lower_bound(slots.begin(), slots.end(), slot) - slots.begin());
+}
+
+std::uint16_t position(const Shape& shape, ColumnRule rule, Slot slot) {
+  switch (rule) {
+    case ColumnRule::lww:
+    case ColumnRule::group: return position(shape.groups, slot);
+    case ColumnRule::counter: return position(shape.counters, slot);
+    default: return position(shape.lattices, slot);
+  }
+}
+
+// Calls `each(column)` for every column with a rule, and returns the finished shape by placement into `memory`.
+// `names` are the columns a rule may be about; the default group exists if one of them has no rule.
+struct CompiledRules {
+  Shape* shape;
+  RuleColumn* columns;
+  int column_count;
+};
+
+void compile_rules(const Trigger* trigger, const char* const* column_names, int name_count, void* shape_memory,
+                   RuleColumn* columns_out, CompiledRules* out) {
+  std::vector<std::string_view> texts(trigger->tgargs, trigger->tgargs + trigger->tgnargs);
+  const TableRules rules = parse_rules(texts);
+  int ruled = 0;
+  for (int i = 0; i < name_count; ++i) {
+    for (const ColumnRuleEntry& entry : rules.columns) ruled += entry.column == column_names[i];
+  }
+  out->shape = new (shape_memory) Shape(rules.shape(ruled < name_count));
+  out->columns = columns_out;
+  out->column_count = 0;
+  for (const ColumnRuleEntry& entry : rules.columns) {
+    for (int i = 0; i < name_count; ++i) {
+      if (entry.column != column_names[i]) continue;
+      columns_out[out->column_count++] = {column_names[i], entry.rule, position(*out->shape, entry.rule, entry.slot)};
+    }
+  }
+}
+
+const char* describe_rules(const Trigger* trigger, RowMode mode) {
+  if (mode == RowMode::timestamp) return psprintf("row=lww(%s)", trigger->tgargs[0]);
+  StringInfoData text;
+  initStringInfo(&text);
+  for (int i = 0; i < trigger->tgnargs; ++i) appendStringInfo(&text, "%s%s", i > 0 ? ", " : "", trigger->tgargs[i]);
+  return trigger->tgnargs > 0 ? text.data : "row=lww";
+}
+
+void plan_keys(Relation relation, RowPlan* plan) {
+  plan->key_index = compat::relation_get_primary_key_index(relation);
+  if (!OidIsValid(plan->key_index)) {
+    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                    errmsg("table \"%s\" has no primary key that is checked at once", RelationGetRelationName(relation)),
+                    errhint("Add a primary key that is not deferrable.")));
+  }
+  Relation index = index_open(plan->key_index, AccessShareLock);
+  plan->key_count = IndexRelationGetNumberOfKeyAttributes(index);
+  plan->keys = static_cast<KeyColumn*>(palloc0(sizeof(KeyColumn) * plan->key_count));
+  for (int i = 0; i < plan->key_count; ++i) {
+    KeyColumn* key = &plan->keys[i];
+    key->attnum = index->rd_index->indkey.values[i];
+    const Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(relation), key->attnum - 1);
+    key->type = attribute->atttypid;
+    key->collation = index->rd_indcollation[i];
+    const Oid input = index->rd_opcintype[i];
+    const Oid equals = get_opfamily_member(index->rd_opfamily[i], input, input, BTEqualStrategyNumber);
+    key->equals = get_opcode(equals);
+    fmgr_info_cxt(key->equals, &key->equals_info, plan->context);
+    const TypeCacheEntry* type = lookup_type_cache(key->type, TYPECACHE_HASH_EXTENDED_PROC);
+    if (OidIsValid(type->hash_extended_proc)) fmgr_info_cxt(type->hash_extended_proc, &key->hash, plan->context);
+    plan->columns[key->attnum - 1].is_key = true;
+  }
+  index_close(index, AccessShareLock);
+}
+
+void plan_columns(Relation relation, const Trigger* trigger, RowPlan* plan) {
+  const TupleDesc descriptor = RelationGetDescr(relation);
+  plan->column_count = descriptor->natts;
+  plan->columns = static_cast<ColumnPlan*>(palloc0(sizeof(ColumnPlan) * descriptor->natts));
+  for (int i = 0; i < descriptor->natts; ++i) {
+    const Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
+    ColumnPlan* column = &plan->columns[i];
+    column->attnum = attribute->attnum;
+    column->rule = ColumnRule::lww;
+    column->is_varlena = attribute->attlen == -1;
+    column->skip = attribute->attisdropped || attribute->attgenerated != '\0';
+    if (attribute->attisdropped) continue;
+    if (plan->mode == RowMode::state && std::strcmp(NameStr(attribute->attname), state_column_name) == 0) {
+      plan->state_attnum = attribute->attnum;
+      column->skip = true;
+    }
+    if (plan->mode == RowMode::timestamp && std::strcmp(NameStr(attribute->attname), trigger->tgargs[0]) == 0) {
+      plan->stamp_attnum = attribute->attnum;
+      plan->stamp_type = attribute->atttypid;
+    }
+  }
+}
+
+void plan_rules(Relation relation, const Trigger* trigger, RowPlan* plan) {
+  const TupleDesc descriptor = RelationGetDescr(relation);
+  auto** names = static_cast<const char**>(palloc(sizeof(char*) * descriptor->natts));
+  int name_count = 0;
+  for (int i = 0; i < descriptor->natts; ++i) {
+    if (plan->columns[i].skip || plan->columns[i].is_key) continue;
+    names[name_count++] = pstrdup(NameStr(TupleDescAttr(descriptor, i)->attname));
+  }
+  auto* columns = static_cast<RuleColumn*>(palloc(sizeof(RuleColumn) * (name_count + 1)));
+  CompiledRules compiled;
+  compile_rules(trigger, names, name_count, palloc(sizeof(Shape)), columns, &compiled);
+  auto* callback = static_cast<MemoryContextCallback*>(palloc0(sizeof(MemoryContextCallback)));
+  callback->func = destroy_shape;
+  callback->arg = compiled.shape;
+  MemoryContextRegisterResetCallback(plan->context, callback);
+  plan->shape = compiled.shape;
+  plan->counter_attnums =
+      static_cast<AttrNumber*>(palloc0(sizeof(AttrNumber) * (compiled.shape->counters.size() + 1)));
+  for (int i = 0; i < compiled.column_count; ++i) {
+    const AttrNumber attnum = get_attnum(RelationGetRelid(relation), compiled.columns[i].name);
+    ColumnPlan* column = &plan->columns[attnum - 1];
+    column->rule = compiled.columns[i].rule;
+    column->index = compiled.columns[i].index;
+    if (column->rule == ColumnRule::counter) plan->counter_attnums[column->index] = attnum;
+    if (column->rule == ColumnRule::max || column->rule == ColumnRule::min) {
+      const Oid type = TupleDescAttr(descriptor, attnum - 1)->atttypid;
+      const TypeCacheEntry* cache = lookup_type_cache(type, TYPECACHE_LT_OPR);
+      column->combine_less = static_cast<FmgrInfo*>(palloc0(sizeof(FmgrInfo)));
+      fmgr_info_cxt(get_opcode(cache->lt_opr), column->combine_less, plan->context);
+    }
+  }
+}
+
+bool has_foreign_triggers(Relation relation) {
+  const TriggerDesc* description = relation->trigdesc;
+  for (int i = 0; i < description->numtriggers; ++i) {
+    const Trigger* trigger = &description->triggers[i];
+    const bool fires = trigger->tgenabled == TRIGGER_FIRES_ALWAYS || trigger->tgenabled == TRIGGER_FIRES_ON_REPLICA;
+    if (fires && TRIGGER_FOR_ROW(trigger->tgtype) && TRIGGER_FOR_UPDATE(trigger->tgtype) &&
+        !is_resolving_function(trigger->tgfoid)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+RowPlan* build_plan(Relation relation) {
+  const Trigger* trigger = find_trigger(relation);
+  // Below the caller's context until it is complete: an error must not leave half a plan in the cache.
+  MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "meridian row plan", ALLOCSET_SMALL_SIZES);
+  MemoryContext caller = MemoryContextSwitchTo(context);
+  auto* plan = static_cast<RowPlan*>(palloc0(sizeof(RowPlan)));
+  plan->relation = RelationGetRelid(relation);
+  plan->context = context;
+  plan->mode = is_lww_function(trigger->tgfoid) ? RowMode::timestamp : RowMode::state;
+  plan->rule_text = describe_rules(trigger, plan->mode);
+  plan->owner = relation->rd_rel->relowner;
+  plan_columns(relation, trigger, plan);
+  plan_keys(relation, plan);
+  if (plan->mode == RowMode::state) {
+    plan_rules(relation, trigger, plan);
+    if (plan->state_attnum == InvalidAttrNumber) {
+      ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
+                      errmsg("table \"%s\" has no column \"%s\"", RelationGetRelationName(relation), state_column_name),
+                      errhint("Call meridian.replicate() for the table, or add the column with type meridian.row_state.")));
+    }
+  }
+  if (plan->mode == RowMode::timestamp && plan->stamp_type != TIMESTAMPTZOID && plan->stamp_type != TIMESTAMPOID) {
+    ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+                    errmsg("column \"%s\" of table \"%s\" is not a timestamp", trigger->tgargs[0],
+                           RelationGetRelationName(relation)),
+                    errhint("meridian.lww() needs a column of type timestamptz or timestamp.")));
+  }
+  plan->foreign_triggers = has_foreign_triggers(relation);
+  plan->table_id = find_table_id(plan->relation);
+  MemoryContextSwitchTo(caller);
+  MemoryContextSetParent(context, CacheMemoryContext);
+  return plan;
+}
+
+void retire(RowPlan* plan) { MemoryContextSetParent(plan->context, TopTransactionContext); }
+
+}  // namespace
+
+RowPlan* row_plan(Relation relation) {
+  if (plans == nullptr) {
+    HASHCTL control{};
+    control.keysize = sizeof(Oid);
+    control.entrysize = sizeof(PlanEntry);
+    plans = hash_create("meridian row plans", 64, &control, HASH_ELEM | HASH_BLOBS);
+  }
+  const Oid key = RelationGetRelid(relation);
+  bool found = false;
+  auto* entry = static_cast<PlanEntry*>(hash_search(plans, &key, HASH_ENTER, &found));
+  if (!found) entry->plan = nullptr;
+  if (entry->plan != nullptr && !entry->plan->stale) return entry->plan;
+  RowPlan* plan = build_plan(relation);
+  // Building read catalogs, which may have run invalidations that moved the table's entry.
+  entry = static_cast<PlanEntry*>(hash_search(plans, &key, HASH_FIND, nullptr));
+  if (entry->plan != nullptr) retire(entry->plan);
+  entry->plan = plan;
+  return plan;
+}
+
+void register_plan_callbacks() { CacheRegisterRelcacheCallback(relation_changed, static_cast<Datum>(0)); }
+
+}  // namespace meridian::pg

@@ -1,0 +1,69 @@
+// What Meridian knows about one replicated table, compiled once per backend: columns, rules, slots, key.
+//
+// Built from the table's catalog entry and the arguments of its "00_meridian_apply" trigger. A plan lives in its own memory
+// context; a relcache invalidation marks it stale, the next lookup builds a new one, and the old one is freed with the
+// transaction, because a caller further up may still hold it.
+#pragma once
+
+#include "pg/support/postgres.hpp"
+
+#include "core/row_state.hpp"
+#include "core/rules.hpp"
+
+namespace meridian::pg {
+
+/// Trigger names. Row triggers fire in name order: the first must sort before every user trigger, the last behind.
+inline constexpr char apply_trigger_name[] = "00_meridian_apply";
+inline constexpr char stamp_trigger_name[] = "zz_meridian_stamp";
+inline constexpr char delete_trigger_name[] = "zz_meridian_delete";
+inline constexpr char state_column_name[] = "_meridian";
+
+struct ColumnPlan {
+  AttrNumber attnum;
+  ColumnRule rule;       ///< columns without a rule: lww in the default group
+  std::uint16_t index;   ///< into Shape::groups, ::counters or ::lattices
+  bool skip;             ///< dropped, generated, or the state column itself
+  bool is_key;
+  bool is_varlena;
+  FmgrInfo* combine_less;  ///< `<` of the type, for max and min
+};
+
+struct KeyColumn {
+  AttrNumber attnum;
+  Oid type;
+  Oid collation;
+  RegProcedure equals;  ///< the primary key index's own equality operator
+  FmgrInfo equals_info;
+  FmgrInfo hash;        ///< extended hash of the type; fn_oid invalid if it has none
+};
+
+enum class RowMode { state, timestamp };  ///< resolve(...) or lww('column')
+
+struct RowPlan {
+  Oid relation;
+  bool stale;
+  MemoryContext context;
+  RowMode mode;
+  const char* rule_text;      ///< the trigger's arguments, for people
+  std::int32_t table_id;      ///< mesh-wide id; 0 if the table is not registered
+  Oid owner;
+  AttrNumber state_attnum;    ///< RowMode::state
+  AttrNumber stamp_attnum;    ///< RowMode::timestamp
+  Oid stamp_type;
+  int column_count;           ///< physical, including dropped columns
+  ColumnPlan* columns;        ///< by attnum - 1
+  const Shape* shape;
+  AttrNumber* counter_attnums;  ///< by index in Shape::counters
+  Oid key_index;
+  int key_count;
+  KeyColumn* keys;
+  bool foreign_triggers;      ///< row triggers of others fire on UPDATE while a peer's change is applied
+};
+
+/// The plan of a table that carries Meridian's triggers. Raises 55000 if it does not, or lacks a usable primary key.
+RowPlan* row_plan(Relation relation);
+
+/// Registers the invalidation callbacks. Called once, from _PG_init.
+void register_plan_callbacks();
+
+}  // namespace meridian::pg

@@ -1,0 +1,200 @@
+#include "pg/row_values.hpp"
+
+namespace meridian::pg {
+namespace {
+
+Form_pg_attribute attribute_of(Relation relation, AttrNumber column) {
+  return TupleDescAttr(RelationGetDescr(relation), column - 1);
+}
+
+Number number_of(Datum value, Oid type) {
+  Number number;
+  number.kind = Number::Kind::integer;
+  switch (type) {
+    case INT2OID: number.integer = DatumGetInt16(value); return number;
+    case INT4OID: number.integer = DatumGetInt32(value); return number;
+    case INT8OID: number.integer = DatumGetInt64(value); return number;
+    default: break;
+  }
+  number.kind = Number::Kind::text;
+  number.text = DatumGetCString(DirectFunctionCall1(numeric_out, value));
+  number.length = std::strlen(number.text);
+  return number;
+}
+
+std::int64_t clamp(const Number& number, std::int64_t low, std::int64_t high) {
+  if (number.kind == Number::Kind::text) return number.text[0] == '-' ? low : high;
+  return std::min(std::max(number.integer, low), high);
+}
+
+// A numeric(p, s) holds at most p - s digits before the point.
+Datum numeric_within(const char* text, std::int32_t typmod) {
+  constexpr std::int32_t header = VARHDRSZ;
+  if (typmod >= header) {
+    const int precision = ((typmod - header) >> 16) & 0xffff;
+    const int scale = (((typmod - header) & 0x7ff) ^ 1024) - 1024;
+    const bool negative = text[0] == '-';
+    const char* digits = text + (negative ? 1 : 0);
+    const char* point = std::strchr(digits, '.');
+    const auto integer_digits = static_cast<int>(point == nullptr ? std::strlen(digits) : point - digits);
+    const bool is_zero = integer_digits == 1 && digits[0] == '0';
+    if (!is_zero && integer_digits > precision - scale) {
+      StringInfoData largest;
+      initStringInfo(&largest);
+      if (negative) appendStringInfoChar(&largest, '-');
+      for (int i = 0; i < precision; ++i) appendStringInfoChar(&largest, '9');
+      appendStringInfo(&largest, "e%d", -scale);
+      text = largest.data;
+    }
+  }
+  return DirectFunctionCall3(numeric_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid), Int32GetDatum(typmod));
+}
+
+Datum datum_of(const Number& number, Oid type, std::int32_t typmod) {
+  switch (type) {
+    case INT2OID: return Int16GetDatum(static_cast<std::int16_t>(clamp(number, PG_INT16_MIN, PG_INT16_MAX)));
+    case INT4OID: return Int32GetDatum(static_cast<std::int32_t>(clamp(number, PG_INT32_MIN, PG_INT32_MAX)));
+    case INT8OID: return Int64GetDatum(clamp(number, PG_INT64_MIN, PG_INT64_MAX));
+    default: break;
+  }
+  if (number.kind == Number::Kind::text) return numeric_within(number.text, typmod);
+  return numeric_within(psprintf("%lld", static_cast<long long>(number.integer)), typmod);
+}
+
+// Settings-independent bytes of a value: the binary output where the type has one.
+struct PortableBytes {
+  const char* data;
+  std::size_t size;
+};
+
+PortableBytes portable_bytes(Oid type, Datum value) {
+  const HeapTuple tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+  const Oid send = reinterpret_cast<Form_pg_type>(GETSTRUCT(tuple))->typsend;
+  ReleaseSysCache(tuple);
+  if (OidIsValid(send)) {
+    bytea* bytes = OidSendFunctionCall(send, value);
+    return {VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes)};
+  }
+  Oid output = InvalidOid;
+  bool is_varlena = false;
+  getTypeOutputInfo(type, &output, &is_varlena);
+  const char* text = OidOutputFunctionCall(output, value);
+  return {text, std::strlen(text)};
+}
+
+Oid counter_type(Relation relation, AttrNumber column) { return getBaseType(attribute_of(relation, column)->atttypid); }
+
+}  // namespace
+
+RowValues allocate_values(const RowPlan* plan) {
+  return {static_cast<Datum*>(palloc0(sizeof(Datum) * plan->column_count)),
+          static_cast<bool*>(palloc0(sizeof(bool) * plan->column_count))};
+}
+
+RowValues deform(Relation relation, const RowPlan* plan, HeapTuple tuple) {
+  const RowValues row = allocate_values(plan);
+  heap_deform_tuple(tuple, RelationGetDescr(relation), row.values, row.nulls);
+  return row;
+}
+
+RowValues deform(const RowPlan* plan, TupleTableSlot* slot) {
+  slot_getallattrs(slot);
+  const RowValues row = allocate_values(plan);
+  std::memcpy(row.values, slot->tts_values, sizeof(Datum) * plan->column_count);
+  std::memcpy(row.nulls, slot->tts_isnull, sizeof(bool) * plan->column_count);
+  return row;
+}
+
+bool same_image(Relation relation, AttrNumber column, const RowValues& a, const RowValues& b) {
+  const int i = column - 1;
+  if (a.nulls[i] || b.nulls[i]) return a.nulls[i] == b.nulls[i];
+  const Form_pg_attribute attribute = attribute_of(relation, column);
+  // An unchanged value kept its out-of-line pointer: no need to fetch it.
+  if (attribute->attlen == -1 && VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(a.values[i])) &&
+      VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(b.values[i])) &&
+      std::memcmp(DatumGetPointer(a.values[i]), DatumGetPointer(b.values[i]),
+                  VARSIZE_EXTERNAL(DatumGetPointer(a.values[i]))) == 0) {
+    return true;
+  }
+  return datum_image_eq(a.values[i], b.values[i], attribute->attbyval, attribute->attlen);
+}
+
+int compare_portably(Relation relation, AttrNumber column, const RowValues& a, const RowValues& b) {
+  const int i = column - 1;
+  if (a.nulls[i] || b.nulls[i]) return static_cast<int>(b.nulls[i]) - static_cast<int>(a.nulls[i]);
+  const Oid type = attribute_of(relation, column)->atttypid;
+  const PortableBytes left = portable_bytes(type, a.values[i]);
+  const PortableBytes right = portable_bytes(type, b.values[i]);
+  const int order = std::memcmp(left.data, right.data, std::min(left.size, right.size));
+  if (order != 0) return order;
+  return left.size < right.size ? -1 : static_cast<int>(left.size > right.size);
+}
+
+bool same_key(const RowPlan* plan, const RowValues& a, const RowValues& b) {
+  for (int k = 0; k < plan->key_count; ++k) {
+    const KeyColumn& key = plan->keys[k];
+    const int i = key.attnum - 1;
+    if (a.nulls[i] || b.nulls[i]) return false;
+    if (!DatumGetBool(FunctionCall2Coll(const_cast<FmgrInfo*>(&key.equals_info), key.collation, a.values[i], b.values[i]))) {
+      return false;
+    }
+  }
+  return true;
+}
+
+Number* allocate_counters(const RowPlan* plan) {
+  return static_cast<Number*>(palloc0(sizeof(Number) * (plan->shape->counters.size() + 1)));
+}
+
+Number* read_counters(Relation relation, const RowPlan* plan, const RowValues& row) {
+  Number* counters = allocate_counters(plan);
+  for (std::size_t c = 0; c < plan->shape->counters.size(); ++c) {
+    const AttrNumber column = plan->counter_attnums[c];
+    if (!row.nulls[column - 1]) counters[c] = number_of(row.values[column - 1], counter_type(relation, column));
+  }
+  return counters;
+}
+
+ImageState read_image(Relation relation, const RowPlan* plan, const RowValues& row) {
+  const int i = plan->state_attnum - 1;
+  if (row.nulls[i]) return {{}, read_counters(relation, plan, row)};
+  auto* state = reinterpret_cast<struct varlena*>(PG_DETOAST_DATUM_PACKED(row.values[i]));
+  return {{reinterpret_cast<const std::byte*>(VARDATA_ANY(state)), VARSIZE_ANY_EXHDR(state)}, nullptr};
+}
+
+void write_counters(Relation relation, const RowPlan* plan, const Number* counters, RowValues* row) {
+  for (std::size_t c = 0; c < plan->shape->counters.size(); ++c) {
+    const AttrNumber column = plan->counter_attnums[c];
+    const int i = column - 1;
+    row->nulls[i] = counters[c].kind == Number::Kind::null;
+    if (row->nulls[i]) {
+      row->values[i] = 0;
+      continue;
+    }
+    std::int32_t typmod = attribute_of(relation, column)->atttypmod;
+    const Oid type = getBaseTypeAndTypmod(attribute_of(relation, column)->atttypid, &typmod);
+    row->values[i] = datum_of(counters[c], type, typmod);
+  }
+}
+
+void write_state(const RowPlan* plan, StateBytes state, RowValues* row) {
+  auto* datum = static_cast<struct varlena*>(palloc(state.size + VARHDRSZ));
+  SET_VARSIZE(datum, state.size + VARHDRSZ);
+  std::memcpy(VARDATA(datum), state.data, state.size);
+  row->values[plan->state_attnum - 1] = PointerGetDatum(datum);
+  row->nulls[plan->state_attnum - 1] = false;
+}
+
+bool fetch_external_values(Relation, const RowPlan* plan, RowValues* row) {
+  bool any = false;
+  for (int i = 0; i < plan->column_count; ++i) {
+    if (!plan->columns[i].is_varlena || row->nulls[i]) continue;
+    auto* value = reinterpret_cast<struct varlena*>(DatumGetPointer(row->values[i]));
+    if (!VARATT_IS_EXTERNAL_ONDISK(value)) continue;
+    row->values[i] = PointerGetDatum(detoast_external_attr(value));
+    any = true;
+  }
+  return any;
+}
+
+}  // namespace meridian::pg

@@ -1,0 +1,152 @@
+// Stamping of local writes to resolve(...) tables.
+//
+// A BEFORE trigger that sorts last compares OLD and NEW, ticks the clock once, and writes the new state. What the user put into the state
+// column is ignored: the state is always derived from OLD's, so it cannot be forged. An UPDATE that changes nothing is not
+// a write: it keeps the state, and only sends the row once more. A changed primary key is a delete and an insert.
+#include "pg/stamp.hpp"
+
+#include "pg/hlc.hpp"
+#include "pg/identity.hpp"
+#include "pg/stat_tables.hpp"
+#include "pg/tombstone.hpp"
+
+namespace meridian::pg {
+namespace {
+
+// A counter may hold only what can be added up; numeric NaN and infinities are refused by the core when it reads them.
+struct Changes {
+  Slot* groups;
+  int group_count;
+  Slot* lattices;
+  int lattice_count;
+  bool counters;
+};
+
+bool is_lattice(ColumnRule rule) {
+  return rule == ColumnRule::max || rule == ColumnRule::min || rule == ColumnRule::logical_or || rule == ColumnRule::logical_and;
+}
+
+// A lattice column only moves one way; a local write against it would be undone by the next merge, so it is refused at once.
+void check_direction(Relation relation, const ColumnPlan& column, const RowValues& old_row, const RowValues& new_row) {
+  const int i = column.attnum - 1;
+  if (old_row.nulls[i]) return;
+  bool wrong = new_row.nulls[i];
+  if (!wrong && column.combine_less != nullptr) {
+    const Oid collation = TupleDescAttr(RelationGetDescr(relation), i)->attcollation;
+    const bool less =
+        DatumGetBool(FunctionCall2Coll(column.combine_less, collation, new_row.values[i], old_row.values[i]));
+    wrong = column.rule == ColumnRule::max ? less
+                                           : DatumGetBool(FunctionCall2Coll(column.combine_less, collation,
+                                                                            old_row.values[i], new_row.values[i]));
+  } else if (!wrong) {
+    wrong = DatumGetBool(new_row.values[i]) != (column.rule == ColumnRule::logical_or);
+  }
+  if (!wrong) return;
+  ereport(ERROR, (errcode(ERRCODE_CHECK_VIOLATION),
+                  errmsg("column \"%s\" of table \"%s\" cannot move against its rule",
+                         NameStr(TupleDescAttr(RelationGetDescr(relation), i)->attname), RelationGetRelationName(relation)),
+                  errhint("A max column only grows, a min column only falls, or stays true, and stays false. "
+                          "Delete the row and insert it again to start over.")));
+}
+
+Changes find_changes(Relation relation, const RowPlan* plan, const RowValues& old_row, const RowValues& new_row) {
+  const Shape& shape = *plan->shape;
+  Changes changes{static_cast<Slot*>(palloc(sizeof(Slot) * (shape.groups.size() + 1))), 0,
+                  static_cast<Slot*>(palloc(sizeof(Slot) * (shape.lattices.size() + 1))), 0, false};
+  auto* group_changed = static_cast<bool*>(palloc0(shape.groups.size() + 1));
+  auto* lattice_changed = static_cast<bool*>(palloc0(shape.lattices.size() + 1));
+  for (int i = 0; i < plan->column_count; ++i) {
+    const ColumnPlan& column = plan->columns[i];
+    if (column.skip || same_image(relation, column.attnum, old_row, new_row)) continue;
+    if (column.rule == ColumnRule::counter) {
+      changes.counters = true;
+    } else if (is_lattice(column.rule)) {
+      check_direction(relation, column, old_row, new_row);
+      lattice_changed[column.index] = true;
+    } else {
+      group_changed[column.is_key ? 0 : column.index] = true;
+    }
+  }
+  for (std::size_t g = 0; g < shape.groups.size(); ++g) {
+    if (group_changed[g]) changes.groups[changes.group_count++] = shape.groups[g];
+  }
+  for (std::size_t l = 0; l < shape.lattices.size(); ++l) {
+    if (lattice_changed[l]) changes.lattices[changes.lattice_count++] = shape.lattices[l];
+  }
+  return changes;
+}
+
+HeapTuple form(Relation relation, const RowValues& row) {
+  return heap_form_tuple(RelationGetDescr(relation), row.values, row.nulls);
+}
+
+// The state travels on unchanged, whatever the user wrote into it.
+HeapTuple keep_state(Relation relation, const RowPlan* plan, const RowValues& old_row, RowValues* new_row, HeapTuple new_tuple) {
+  const bool external = fetch_external_values(relation, plan, new_row);
+  if (!external && same_image(relation, plan->state_attnum, old_row, *new_row)) return new_tuple;
+  const int i = plan->state_attnum - 1;
+  new_row->values[i] = old_row.values[i];
+  new_row->nulls[i] = old_row.nulls[i];
+  return form(relation, *new_row);
+}
+
+void bury_old_key(Relation relation, const RowPlan* plan, const RowValues& row) {
+  const ImageState image = read_image(relation, plan, row);
+  const Actor actor = local_actor();
+  TombstoneData tombstone;
+  Hlc exceed;
+  if (!stamp_delete(*plan->shape, actor, tick(), image, &tombstone, &exceed)) {
+    const Hlc above = tick(exceed);
+    stamp_delete(*plan->shape, actor, above, image, &tombstone, &exceed);
+  }
+  // Nobody else can bring the row meanwhile: it was here, locked by us until we commit.
+  add_tombstone(relation, plan, row, tombstone, true);
+}
+
+}  // namespace
+
+HeapTuple stamp_state_insert(Relation relation, const RowPlan* plan, HeapTuple tuple) {
+  RowValues row = deform(relation, plan, tuple);
+  const Actor actor = local_actor();
+  fetch_external_values(relation, plan, &row);
+  const Number* counters = read_counters(relation, plan, row);
+  write_state(plan, stamp_insert(*plan->shape, actor, tick(), counters), &row);
+  count_stat(plan->relation, Stat::stamped);
+  return form(relation, row);
+}
+
+HeapTuple stamp_state_update(Relation relation, const RowPlan* plan, HeapTuple old_tuple, HeapTuple new_tuple) {
+  const RowValues old_row = deform(relation, plan, old_tuple);
+  RowValues new_row = deform(relation, plan, new_tuple);
+  if (!same_key(plan, old_row, new_row)) {
+    bury_old_key(relation, plan, old_row);
+    return stamp_state_insert(relation, plan, new_tuple);
+  }
+  const Changes changes = find_changes(relation, plan, old_row, new_row);
+  if (changes.group_count == 0 && changes.lattice_count == 0 && !changes.counters) {
+    return keep_state(relation, plan, old_row, &new_row, new_tuple);
+  }
+  const Actor actor = local_actor();
+  const LocalChange change{changes.groups, changes.group_count, changes.lattices, changes.lattice_count,
+                           read_counters(relation, plan, old_row), read_counters(relation, plan, new_row)};
+  const ImageState old_image = read_image(relation, plan, old_row);
+  StateBytes state;
+  Number* counters = allocate_counters(plan);
+  Hlc exceed;
+  if (!stamp_update(*plan->shape, actor, tick(), old_image, change, &state, counters, &exceed)) {
+    // The clock has seen every stamp that was merged here; only a row copied in by hand can be ahead of it.
+    const Hlc above = tick(exceed);
+    stamp_update(*plan->shape, actor, above, old_image, change, &state, counters, &exceed);
+  }
+  write_state(plan, state, &new_row);
+  if (changes.counters) write_counters(relation, plan, counters, &new_row);
+  fetch_external_values(relation, plan, &new_row);
+  count_stat(plan->relation, Stat::stamped);
+  return form(relation, new_row);
+}
+
+void stamp_state_delete(Relation relation, const RowPlan* plan, HeapTuple tuple) {
+  bury_old_key(relation, plan, deform(relation, plan, tuple));
+}
+
+}  // namespace meridian::pg

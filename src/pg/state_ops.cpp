@@ -1,0 +1,258 @@
+#include "pg/state_ops.hpp"
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/error.hpp"
+#include "core/row_state_codec.hpp"
+
+namespace meridian::pg {
+namespace {
+
+// Buffers that keep their capacity from call to call, so that a quiet worker merges without allocating.
+struct Scratch {
+  Bytes state;
+  std::vector<std::string> texts;
+};
+
+// A pointer, not an object: nothing may run at load or exit time of the library.
+Scratch* scratch_area = nullptr;
+
+Scratch& scratch() {
+  if (scratch_area == nullptr) scratch_area = new Scratch;
+  return *scratch_area;
+}
+
+StateBytes put(const RowState& state) {
+  Bytes& bytes = scratch().state;
+  bytes.clear();
+  encode(state, bytes);
+  return {bytes.data(), bytes.size()};
+}
+
+std::optional<Decimal> to_decimal(const Number& number) {
+  switch (number.kind) {
+    case Number::Kind::null: return std::nullopt;
+    case Number::Kind::integer: return Decimal::from_int64(number.integer);
+    case Number::Kind::text: return Decimal::parse({number.text, number.length});
+  }
+  return std::nullopt;
+}
+
+Contributions contributions(const Shape& shape, const Number* counters) {
+  Contributions result;
+  for (std::size_t i = 0; i < shape.counters.size(); ++i) {
+    if (auto amount = to_decimal(counters[i])) result.push_back({shape.counters[i], *amount});
+  }
+  return result;
+}
+
+// Boost 1.74's iterators do not model the standard's contiguous range.
+std::span<const Contribution> view(const Contributions& amounts) { return {amounts.data(), amounts.size()}; }
+
+RowState read(const Shape& shape, const ImageState& image) {
+  if (image.state.data != nullptr) return decode({image.state.data, image.state.size});
+  const Contributions counters = contributions(shape, image.counters);
+  return state_before_replication(shape, view(counters));
+}
+
+Tombstone read(const TombstoneData& data) {
+  Tombstone tombstone{.floor = data.floor, .stamp = data.stamp, .actor = data.actor, .seen = {}};
+  if (data.seen.data != nullptr) seen_from_state(tombstone, decode({data.seen.data, data.seen.size}));
+  return tombstone;
+}
+
+TombstoneData put(const Tombstone& tombstone) {
+  return {tombstone.floor, tombstone.stamp, tombstone.actor, put(seen_as_state(tombstone))};
+}
+
+// Texts of different counters stay valid together until the next call.
+void put_counters(const Shape& shape, const RowState& state, Number* out) {
+  std::vector<std::string>& texts = scratch().texts;
+  texts.resize(shape.counters.size());
+  for (std::size_t i = 0; i < shape.counters.size(); ++i) {
+    const std::optional<Decimal> sum = state.counter(shape.counters[i]);
+    out[i] = Number{};
+    if (!sum) continue;
+    if (sum->scale() == 0) {
+      if (auto integer = sum->to_int64()) {
+        out[i].kind = Number::Kind::integer;
+        out[i].integer = *integer;
+        continue;
+      }
+    }
+    texts[i] = sum->to_string();
+    out[i].kind = Number::Kind::text;
+    out[i].text = texts[i].c_str();
+    out[i].length = texts[i].size();
+  }
+}
+
+// NEW - OLD per counter. A counter that becomes NULL would have to forget what other nodes added.
+Contributions deltas(const Shape& shape, const LocalChange& change) {
+  Contributions result;
+  for (std::size_t i = 0; i < shape.counters.size(); ++i) {
+    const std::optional<Decimal> before = to_decimal(change.before[i]);
+    const std::optional<Decimal> after = to_decimal(change.after[i]);
+    if (!after) {
+      if (!before) continue;
+      throw Error(ErrorKind::not_additive, "a counter column cannot be set to NULL",
+                  "Set it to 0, or write it as column = column - column.");
+    }
+    const Decimal delta = before ? *after - *before : *after;
+    if (!before || !delta.is_zero()) result.push_back({shape.counters[i], delta});
+  }
+  return result;
+}
+
+// True if the state's author had seen the write of `actor` at `stamp`.
+bool knows(const RowState& state, Actor actor, Hlc stamp) {
+  for (const Entry& entry : state.entries) {
+    if (entry.actor == actor && entry.last >= stamp) return true;
+  }
+  return actor == nobody;
+}
+
+const GroupStamp* group_of(const RowState& state, Slot slot) {
+  for (const GroupStamp& group : state.groups) {
+    if (group.slot == slot) return &group;
+  }
+  return nullptr;
+}
+
+bool share_an_entry(const RowState& a, const RowState& b) {
+  for (const Entry& left : a.entries) {
+    for (const Entry& right : b.entries) {
+      if (left.actor == right.actor && left.birth == right.birth) return true;
+    }
+  }
+  return false;
+}
+
+// Which side's group writes gave way to one that had not seen them.
+void note_losses(const RowState& local, const RowState& incoming, const SlotDecision& decision, MergeResult* result) {
+  const GroupStamp* mine = group_of(local, decision.slot);
+  const GroupStamp* theirs = group_of(incoming, decision.slot);
+  if (mine == nullptr || theirs == nullptr) return;
+  if (decision.take == Take::incoming && !knows(incoming, mine->actor, mine->stamp)) result->lost_local = true;
+  if (decision.take == Take::local && !knows(local, theirs->actor, theirs->stamp)) result->lost_incoming = true;
+}
+
+}  // namespace
+
+StateBytes stamp_insert(const Shape& shape, Actor actor, Hlc stamp, const Number* counters) {
+  const Contributions amounts = contributions(shape, counters);
+  return put(insert_row(shape, actor, stamp, view(amounts)));
+}
+
+bool stamp_update(const Shape& shape, Actor actor, Hlc stamp, const ImageState& old_row, const LocalChange& change,
+                  StateBytes* state_out, Number* counters_out, Hlc* exceed) {
+  RowState state = read(shape, old_row);
+  *exceed = state.highest_stamp();
+  if (stamp <= *exceed) return false;
+  const Contributions amounts = deltas(shape, change);
+  update_row(state, shape, actor, stamp,
+             {.groups = {change.groups, static_cast<std::size_t>(change.group_count)},
+              .deltas = view(amounts),
+              .lattices = {change.lattices, static_cast<std::size_t>(change.lattice_count)}});
+  *state_out = put(state);
+  put_counters(shape, state, counters_out);
+  return true;
+}
+
+MergeResult merge_states(const Shape& shape, const ImageState& local, const ImageState& incoming,
+                         const TombstoneData& tombstone, Take* groups_out, Take* lattices_out, Number* counters_out) {
+  const RowState mine = read(shape, local);
+  const RowState theirs = read(shape, incoming);
+  const Merge merged = merge(mine, theirs, shape, read(tombstone));
+  MergeResult result;
+  result.strangers = !share_an_entry(mine, theirs);
+  if (merged.knowledge == Knowledge::concurrent) {
+    for (const SlotDecision& decision : merged.groups) note_losses(mine, theirs, decision, &result);
+  }
+  for (std::size_t i = 0; i < shape.groups.size(); ++i) {
+    groups_out[i] = Take::local;
+    for (const SlotDecision& decision : merged.groups) {
+      if (decision.slot == shape.groups[i]) groups_out[i] = decision.take;
+    }
+    if (groups_out[i] == Take::either) result.compare_values = true;
+  }
+  for (std::size_t i = 0; i < shape.lattices.size(); ++i) {
+    lattices_out[i] = Take::local;
+    for (const SlotDecision& decision : merged.lattices) {
+      if (decision.slot == shape.lattices[i]) lattices_out[i] = decision.take;
+    }
+  }
+  put_counters(shape, merged.state, counters_out);
+  result.state = put(merged.state);
+  result.state_changed = merged.state_changed;
+  result.live = merged.state.live();
+  result.knowledge = merged.knowledge;
+  return result;
+}
+
+MergeResult bury_state(const Shape& shape, const ImageState& image, const TombstoneData& tombstone, Number* counters_out) {
+  const RowState before = read(shape, image);
+  RowState state = before;
+  bury(state, shape, read(tombstone));
+  put_counters(shape, state, counters_out);
+  MergeResult result;
+  result.state = put(state);
+  result.state_changed = state != before;
+  result.live = state.live();
+  return result;
+}
+
+bool may_be_buried(const Shape& shape, const ImageState& local, const ImageState& incoming) {
+  const RowState mine = read(shape, local);
+  const RowState theirs = read(shape, incoming);
+  for (const Entry& entry : theirs.entries) {
+    bool known = false;
+    for (const Entry& own : mine.entries) {
+      known = known || (shape.delete_latest ? own.actor == entry.actor : own.birth == entry.birth);
+    }
+    if (!known) return true;
+  }
+  return false;
+}
+
+Hlc highest_stamp(const Shape& shape, const ImageState& image) { return read(shape, image).highest_stamp(); }
+
+bool stamp_delete(const Shape& shape, Actor actor, Hlc stamp, const ImageState& row, TombstoneData* out, Hlc* exceed) {
+  const RowState state = read(shape, row);
+  *exceed = state.highest_stamp();
+  if (stamp <= *exceed) return false;
+  *out = put(delete_row(state, shape, actor, stamp));
+  return true;
+}
+
+bool merge_tombstones(TombstoneData* into, const TombstoneData& other) {
+  Tombstone merged = read(*into);
+  const Tombstone added = read(other);
+  if (covers(merged, added)) return false;
+  merge_tombstone(merged, added);
+  *into = put(merged);
+  return true;
+}
+
+StateBytes no_writes_seen() { return put(RowState{}); }
+
+bool unseen_by_deleter(const Shape& shape, const ImageState& image, const TombstoneData& tombstone) {
+  return meridian::unseen_by_deleter(read(shape, image), read(tombstone));
+}
+
+GroupStamp newest_group(const Shape& shape, const ImageState& image) {
+  const RowState state = read(shape, image);
+  GroupStamp newest;
+  for (const GroupStamp& group : state.groups) {
+    if (group.stamp >= newest.stamp) newest = group;
+  }
+  for (const Entry& entry : state.entries) {
+    if (entry.last > newest.stamp) newest = {default_group, entry.birth, entry.last, entry.actor};
+  }
+  return newest;
+}
+
+}  // namespace meridian::pg

@@ -1,0 +1,28 @@
+// Storage of tombstones: meridian.tombstone, read and written without SQL.
+//
+// Rows are only added: a later delete of the same key adds another one, and what is known of a key is the merge of all its rows. So two
+// apply workers never fight over one. The table is found by (table_id, hash of the key); the hash is the types' own,
+// so keys that are equal by their operator (1.0 and 1.00, citext, ICU collations) meet, and it never leaves the node.
+#pragma once
+
+#include "pg/row_values.hpp"
+
+namespace meridian::pg {
+
+/// What is known to be deleted of the key of `row`, under a fresh snapshot. All zero if nothing is.
+TombstoneData find_tombstone(Relation relation, const RowPlan* plan, const RowValues& row);
+
+/// Adds a tombstone for the key of `row`. `settled`: no other transaction can still bring the row.
+void add_tombstone(Relation relation, const RowPlan* plan, const RowValues& row, const TombstoneData& tombstone, bool settled);
+
+/// Hash of a key by its own types, for this node only.
+std::int64_t hash_key(const RowPlan* plan, const RowValues& row);
+
+/// Reads key texts into the key columns of a row.
+RowValues parse_key(Relation relation, const RowPlan* plan, ArrayType* key);
+
+/// Keeper task: probes once more the keys of tombstones that arrived when the row was not there, after all transactions that ran
+/// at their commit have ended.
+void settle_tombstones();
+
+}  // namespace meridian::pg

@@ -1,0 +1,131 @@
+// What an arriving tombstone does: the trigger of meridian.tombstone, and the keeper's second look.
+//
+// The trigger probes the key and waits for transactions that are inserting it. What it cannot see is a transaction that inserts after the
+// probe with knowledge from before the tombstone was committed. So a tombstone that found no row stays unsettled, and is
+// probed once more when every transaction that ran at its commit has ended; all later ones see the tombstone.
+#include "pg/applying.hpp"
+#include "pg/apply.hpp"
+#include "pg/catalog.hpp"
+#include "pg/hlc.hpp"
+#include "pg/settings.hpp"
+#include "pg/support/function.hpp"
+#include "pg/tombstone.hpp"
+
+namespace meridian::pg {
+namespace {
+
+enum TombstoneColumn { table_id, key_hash, key, floor, stamp, actor, seen, settled, columns };
+
+struct ArrivedTombstone {
+  std::int32_t table;
+  ArrayType* key;
+  TombstoneData data;
+};
+
+ArrivedTombstone read_arrived(HeapTuple tuple, TupleDesc descriptor) {
+  Datum values[columns];
+  bool nulls[columns];
+  heap_deform_tuple(tuple, descriptor, values, nulls);
+  auto* bytes = reinterpret_cast<struct varlena*>(PG_DETOAST_DATUM_COPY(values[seen]));
+  return {DatumGetInt32(values[table_id]),
+          DatumGetArrayTypePCopy(values[key]),
+          {Hlc{static_cast<std::uint64_t>(DatumGetInt64(values[floor]))},
+           Hlc{static_cast<std::uint64_t>(DatumGetInt64(values[stamp]))},
+           Actor{static_cast<std::uint32_t>(DatumGetInt64(values[actor]))},
+           {reinterpret_cast<const std::byte*>(VARDATA_ANY(bytes)), VARSIZE_ANY_EXHDR(bytes)}}};
+}
+
+// Returns the tuple to store, or null if there is nothing new in it.
+HeapTuple apply_arrived(HeapTuple tuple, TupleDesc descriptor) {
+  const ArrivedTombstone arrived = read_arrived(tuple, descriptor);
+  const Oid table = find_table(arrived.table);
+  if (!OidIsValid(table)) return nullptr;  // not replicated here (yet): its tombstones come with the copy of the table
+  Relation relation = table_open(table, RowExclusiveLock);
+  RowPlan* plan = row_plan(relation);
+  const RowValues row = parse_key(relation, plan, arrived.key);
+  if (plan->mode == RowMode::state) {
+    const Hlc newest{std::max(arrived.data.stamp.value, arrived.data.floor.value)};
+    // The clock must not follow a stamp from the far future, but the delete itself can do no harm: it only covers what its author saw.
+    if (!too_far_ahead(newest, physical_ms(), static_cast<std::uint64_t>(max_clock_skew_ms))) observe(newest);
+  }
+  TombstoneData known = find_tombstone(relation, plan, row);
+  HeapTuple result = nullptr;
+  const bool is_news = known.seen.data == nullptr || merge_tombstones(&known, arrived.data);
+  if (is_news) {
+    const bool was_there = apply_delete(relation, plan, row, arrived.data);
+    int replaced[] = {key_hash + 1, settled + 1};
+    Datum values[] = {Int64GetDatum(hash_key(plan, row)), BoolGetDatum(was_there)};
+    bool nulls[] = {false, false};
+    result = heap_modify_tuple_by_cols(tuple, descriptor, 2, replaced, values, nulls);
+  }
+  table_close(relation, NoLock);
+  return result;
+}
+
+// The transactions to wait for: tombstones seen unsettled when every xid below `horizon` was already assigned.
+struct Round {
+  bool open;
+  TransactionId horizon;
+};
+
+Round round;
+
+void settle_one(Relation tombstones, HeapTuple tuple) {
+  const TupleDesc descriptor = RelationGetDescr(tombstones);
+  const ArrivedTombstone arrived = read_arrived(tuple, descriptor);
+  const Oid table = find_table(arrived.table);
+  if (OidIsValid(table)) {
+    Relation relation = table_open(table, RowExclusiveLock);
+    RowPlan* plan = row_plan(relation);
+    apply_delete(relation, plan, parse_key(relation, plan, arrived.key), arrived.data);
+    table_close(relation, NoLock);
+  }
+  int replaced[] = {settled + 1};
+  Datum values[] = {BoolGetDatum(true)};
+  bool nulls[] = {false};
+  HeapTuple changed = heap_modify_tuple_by_cols(tuple, descriptor, 1, replaced, values, nulls);
+  update_row_of(tombstones, &tuple->t_self, changed);
+  CommandCounterIncrement();
+}
+
+}  // namespace
+
+void settle_tombstones() {
+  Relation tombstones = table_open(table_oid(Table::tombstone), RowExclusiveLock);
+  Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+  // Only rows that were committed when the round began may be settled at its end.
+  const bool ready = round.open && TransactionIdPrecedesOrEquals(round.horizon, GetOldestActiveTransactionId());
+  SysScanDesc scan = systable_beginscan(tombstones, tombstone_unsettled_index(), true, snapshot, 0, nullptr);
+  HeapTuple tuple = nullptr;
+  bool waiting = false;
+  enter_apply_mode();
+  while (HeapTupleIsValid(tuple = systable_getnext(scan))) {
+    const TransactionId writer = HeapTupleHeaderGetXmin(tuple->t_data);
+    if (ready && TransactionIdPrecedes(writer, round.horizon)) {
+      settle_one(tombstones, tuple);
+    } else {
+      waiting = true;
+    }
+  }
+  leave_apply_mode();
+  systable_endscan(scan);
+  UnregisterSnapshot(snapshot);
+  table_close(tombstones, RowExclusiveLock);
+  if (ready) round.open = false;
+  if (waiting && !round.open) round = {true, XidFromFullTransactionId(ReadNextFullTransactionId())};
+}
+
+}  // namespace meridian::pg
+
+MERIDIAN_FUNCTION(meridian_apply_tombstone) {
+  using namespace meridian::pg;
+  if (!CALLED_AS_TRIGGER(fcinfo)) {
+    ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED), errmsg("meridian.apply_tombstone() is a trigger function")));
+  }
+  auto* trigger = reinterpret_cast<TriggerData*>(fcinfo->context);
+  if (!applying()) {
+    ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("table \"meridian.tombstone\" is written by replication only"),
+                    errhint("Delete the row in its own table.")));
+  }
+  PG_RETURN_POINTER(apply_arrived(trigger->tg_trigtuple, RelationGetDescr(trigger->tg_relation)));
+}
