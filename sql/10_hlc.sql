@@ -36,6 +36,8 @@ CREATE TRIGGER forget_identity AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON m
   FOR EACH STATEMENT EXECUTE FUNCTION meridian.forget_identity();
 ALTER TABLE meridian.local_member ENABLE ALWAYS TRIGGER forget_identity;
 COMMENT ON TRIGGER forget_identity ON meridian.local_member IS 'Drops the cached identity.';
+-- Fires the trigger: a server that had the extension before DROP EXTENSION may still remember who it was.
+DELETE FROM meridian.local_member;
 
 CREATE FUNCTION meridian.hlc_now() RETURNS bigint
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'meridian_hlc_now';
