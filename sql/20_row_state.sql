@@ -22,7 +22,7 @@ CREATE TYPE meridian.row_state (
   SEND = meridian.row_state_send,
   INTERNALLENGTH = VARIABLE,
   STORAGE = main,
-  ALIGNMENT = char
+  ALIGNMENT = int4
 );
 COMMENT ON TYPE meridian.row_state IS 'State of one replicated row: who wrote it last, in which life, and what each node added to its counters. Equal states have equal bytes.';
 

@@ -2,25 +2,30 @@
 
 #include "pg/catalog.hpp"
 #include "pg/stat_tables.hpp"
-#include "pg/support/compat.hpp"
 
 namespace meridian::pg {
 namespace {
 
-// {"column": value, ...} of some columns, by the types' own JSON form.
+// {"column": value, ...} of some columns, by the types' own JSON form. A row of its own type is formed from just these columns.
 Datum to_jsonb_object(Relation relation, const RowPlan* plan, const RowValues& row, bool key_only) {
   const TupleDesc descriptor = RelationGetDescr(relation);
-  TupleDesc shown = CreateTupleDescCopy(descriptor);
-  auto* nulls = static_cast<bool*>(palloc(sizeof(bool) * plan->column_count));
-  std::memcpy(nulls, row.nulls, sizeof(bool) * plan->column_count);
+  auto* chosen = static_cast<AttrNumber*>(palloc(sizeof(AttrNumber) * plan->column_count));
+  int count = 0;
   for (int i = 0; i < plan->column_count; ++i) {
-    const bool hidden = i + 1 == plan->state_attnum || (key_only && !plan->columns[i].is_key);
-    if (hidden) compat::hide_attribute(shown, i);
-    if (hidden || TupleDescAttr(shown, i)->attisdropped) nulls[i] = true;
+    const bool hidden = i + 1 == plan->state_attnum || TupleDescAttr(descriptor, i)->attisdropped;
+    if (!hidden && (!key_only || plan->columns[i].is_key)) chosen[count++] = static_cast<AttrNumber>(i + 1);
+  }
+  TupleDesc shown = CreateTemplateTupleDesc(count);
+  auto* values = static_cast<Datum*>(palloc(sizeof(Datum) * count));
+  auto* nulls = static_cast<bool*>(palloc(sizeof(bool) * count));
+  for (int i = 0; i < count; ++i) {
+    TupleDescCopyEntry(shown, static_cast<AttrNumber>(i + 1), descriptor, chosen[i]);
+    values[i] = row.values[chosen[i] - 1];
+    nulls[i] = row.nulls[chosen[i] - 1];
   }
   BlessTupleDesc(shown);
-  const HeapTuple tuple = heap_form_tuple(shown, row.values, nulls);
-  const Datum json = DirectFunctionCall1(row_to_json, heap_copy_tuple_as_datum(tuple, shown));
+  const Datum record = heap_copy_tuple_as_datum(heap_form_tuple(shown, values, nulls), shown);
+  const Datum json = DirectFunctionCall1(row_to_json, record);
   return DirectFunctionCall1(jsonb_in, CStringGetDatum(TextDatumGetCString(json)));
 }
 

@@ -50,18 +50,16 @@ void complete_row(RowWriter* writer, TupleTableSlot* row, CmdType command) {
   }
 }
 
-bool fires(const RowWriter* writer, bool TriggerDesc::* kind) {
-  const TriggerDesc* triggers = writer->relation->trigdesc;
-  return triggers != nullptr && triggers->*kind;
-}
-
 // The slow way, when triggers of others must see the write: the row is locked first, as stock apply does.
 WriteResult lock_row(RowWriter* writer, TupleTableSlot* found) {
   TM_FailureData failure;
   ItemPointerData tid = found->tts_tid;
+  // Into a slot of its own: the caller still holds values that point into `found`.
+  TupleTableSlot* locked = table_slot_create(writer->relation, nullptr);
   const TM_Result result =
-      table_tuple_lock(writer->relation, &tid, GetActiveSnapshot(), found, GetCurrentCommandId(false),
+      table_tuple_lock(writer->relation, &tid, GetActiveSnapshot(), locked, GetCurrentCommandId(false),
                        LockTupleExclusive, LockWaitBlock, 0, &failure);
+  ExecDropSingleTupleTableSlot(locked);
   if (result == TM_Ok) return WriteResult::done;
   return WriteResult::changed_meanwhile;
 }
@@ -140,13 +138,14 @@ bool key_is_free(RowWriter* writer, TupleTableSlot* key_source) {
 
 WriteResult insert_row(RowWriter* writer, TupleTableSlot* row) {
   need_indexes(writer);
-  start_writing(writer);
-  if (fires(writer, &TriggerDesc::trig_insert_before_row) && writer->plan->foreign_triggers &&
-      !ExecBRInsertTriggers(writer->estate, writer->target, row)) {
+  const TriggerDesc* triggers = writer->relation->trigdesc;
+  const bool others = writer->plan->others_see_insert;
+  if (others && triggers->trig_insert_before_row) {
+    start_writing(writer);
+    const bool wanted = ExecBRInsertTriggers(writer->estate, writer->target, row);
     stop_writing();
-    return WriteResult::done;  // a user trigger keeps the row out, as it would in stock apply
+    if (!wanted) return WriteResult::done;  // a user trigger keeps the row out, as it would in stock apply
   }
-  stop_writing();
   complete_row(writer, row, CMD_INSERT);
   List* arbiters = list_make1_oid(writer->plan->key_index);
   ItemPointerData conflict;
@@ -161,7 +160,7 @@ WriteResult insert_row(RowWriter* writer, TupleTableSlot* row) {
   table_tuple_complete_speculative(writer->relation, row, token, !clash);
   SpeculativeInsertionLockRelease(xid);
   if (clash) return WriteResult::changed_meanwhile;
-  if (fires(writer, &TriggerDesc::trig_insert_after_row)) {
+  if (others && triggers->trig_insert_after_row) {
     AfterTriggerBeginQuery();
     ExecARInsertTriggers(writer->estate, writer->target, row, recheck, nullptr);
     AfterTriggerEndQuery(writer->estate);
@@ -170,8 +169,7 @@ WriteResult insert_row(RowWriter* writer, TupleTableSlot* row) {
 }
 
 WriteResult update_row(RowWriter* writer, TupleTableSlot* found, TupleTableSlot* row) {
-  const bool slow = writer->plan->foreign_triggers;
-  if (slow) {
+  if (writer->plan->others_see_update) {
     if (lock_row(writer, found) != WriteResult::done) return WriteResult::changed_meanwhile;
     need_indexes(writer);
     EPQState epq;
@@ -202,8 +200,7 @@ WriteResult update_row(RowWriter* writer, TupleTableSlot* found, TupleTableSlot*
 }
 
 WriteResult delete_row(RowWriter* writer, TupleTableSlot* found) {
-  const TriggerDesc* triggers = writer->relation->trigdesc;
-  if (triggers != nullptr && (triggers->trig_delete_before_row || triggers->trig_delete_after_row)) {
+  if (writer->plan->others_see_delete) {
     if (lock_row(writer, found) != WriteResult::done) return WriteResult::changed_meanwhile;
     need_indexes(writer);
     EPQState epq;

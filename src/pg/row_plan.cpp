@@ -190,17 +190,16 @@ void plan_rules(Relation relation, const Trigger* trigger, RowPlan* plan) {
   }
 }
 
-bool has_foreign_triggers(Relation relation) {
+void plan_triggers(Relation relation, RowPlan* plan) {
   const TriggerDesc* description = relation->trigdesc;
   for (int i = 0; i < description->numtriggers; ++i) {
     const Trigger* trigger = &description->triggers[i];
     const bool fires = trigger->tgenabled == TRIGGER_FIRES_ALWAYS || trigger->tgenabled == TRIGGER_FIRES_ON_REPLICA;
-    if (fires && TRIGGER_FOR_ROW(trigger->tgtype) && TRIGGER_FOR_UPDATE(trigger->tgtype) &&
-        !is_resolving_function(trigger->tgfoid)) {
-      return true;
-    }
+    if (!fires || !TRIGGER_FOR_ROW(trigger->tgtype) || is_resolving_function(trigger->tgfoid)) continue;
+    plan->others_see_insert = plan->others_see_insert || TRIGGER_FOR_INSERT(trigger->tgtype);
+    plan->others_see_update = plan->others_see_update || TRIGGER_FOR_UPDATE(trigger->tgtype);
+    plan->others_see_delete = plan->others_see_delete || TRIGGER_FOR_DELETE(trigger->tgtype);
   }
-  return false;
 }
 
 RowPlan* build_plan(Relation relation) {
@@ -230,7 +229,7 @@ RowPlan* build_plan(Relation relation) {
                            RelationGetRelationName(relation)),
                     errhint("meridian.lww() needs a column of type timestamptz or timestamp.")));
   }
-  plan->foreign_triggers = has_foreign_triggers(relation);
+  plan_triggers(relation, plan);
   plan->table_id = find_table_id(plan->relation);
   MemoryContextSwitchTo(caller);
   MemoryContextSetParent(context, CacheMemoryContext);

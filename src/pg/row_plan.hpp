@@ -57,7 +57,10 @@ struct RowPlan {
   Oid key_index;
   int key_count;
   KeyColumn* keys;
-  bool foreign_triggers;      ///< row triggers of others fire on UPDATE while a peer's change is applied
+  /// Row triggers of others that fire while a peer's change is applied.
+  bool others_see_insert;
+  bool others_see_update;
+  bool others_see_delete;
 };
 
 /// The plan of a table that carries Meridian's triggers. Raises 55000 if it does not, or lacks a usable primary key.

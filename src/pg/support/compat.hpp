@@ -142,14 +142,6 @@ inline Oid get_identity_sequence(Relation rel, AttrNumber column) {
 #endif
 }
 
-/// Makes a column of a private descriptor invisible to functions that walk it, such as row_to_json().
-inline void hide_attribute(TupleDesc descriptor, int index) {
-  TupleDescAttr(descriptor, index)->attisdropped = true;
-#if PG_VERSION_NUM >= 180000
-  populate_compact_attribute(descriptor, index);
-#endif
-}
-
 // --- executor -----------------------------------------------------------------------------------------------------
 
 /// Gives `estate` a range table of one relation at index 1, as replication's apply worker does.
@@ -289,6 +281,15 @@ inline int backend_index() {
   return MyProcNumber;
 #else
   return MyProc->pgprocno;
+#endif
+}
+
+/// LogLogicalMessage without a flush of its own (17 can flush as well). Takes no xid if not `transactional`.
+inline XLogRecPtr log_logical_message(const char* prefix, const char* message, std::size_t size, bool transactional) {
+#if PG_VERSION_NUM >= 170000
+  return LogLogicalMessage(prefix, message, size, transactional, false);
+#else
+  return LogLogicalMessage(prefix, message, size, transactional);
 #endif
 }
 
