@@ -68,6 +68,8 @@ ConflictSide delete_side(const TombstoneData& tombstone) {
   return {nullptr, static_cast<std::int64_t>(tombstone.stamp.value), static_cast<std::int64_t>(tombstone.actor.value)};
 }
 
+bool bring_delete(Relation relation, RowPlan* plan, const RowValues& key, const TombstoneData& tombstone);
+
 bool merge_into(Relation relation, RowPlan* plan, const Slots& slots, const RowValues& incoming) {
   const RowValues local = deform(plan, slots.found);
   TombstoneData tombstone;
@@ -107,7 +109,7 @@ bool insert_missing(Relation relation, RowPlan* plan, const Slots& slots, const 
   const TombstoneData later = find_tombstone(relation, plan, incoming);
   if (later.seen.data != nullptr && (later.stamp != tombstone.stamp || later.floor != tombstone.floor)) {
     CommandCounterIncrement();
-    apply_delete(relation, plan, incoming, later);
+    bring_delete(relation, plan, incoming, later);
   }
   return true;
 }
@@ -130,14 +132,12 @@ bool bury_found(Relation relation, RowPlan* plan, const Slots& slots, const Tomb
   return true;
 }
 
-}  // namespace
-
-void apply_image(Relation relation, RowPlan* plan, HeapTuple image) {
+void bring_image(Relation relation, RowPlan* plan, HeapTuple image) {
   const RowValues incoming = deform(relation, plan, image);
   if (plan->mode == RowMode::state) {
     const Hlc newest = highest_stamp(*plan->shape, read_image(relation, plan, incoming));
     if (too_far_ahead(newest, physical_ms(), static_cast<std::uint64_t>(max_clock_skew_ms))) {
-      park_image(relation, plan, incoming, newest);
+      park_image(relation, incoming, newest);
       return;
     }
     observe(newest);
@@ -152,7 +152,7 @@ void apply_image(Relation relation, RowPlan* plan, HeapTuple image) {
   drop_slots(slots);
 }
 
-bool apply_delete(Relation relation, RowPlan* plan, const RowValues& key, const TombstoneData& tombstone) {
+bool bring_delete(Relation relation, RowPlan* plan, const RowValues& key, const TombstoneData& tombstone) {
   const Slots slots = make_slots(relation);
   store(slots.incoming, plan, key);
   bool was_there = false;
@@ -171,6 +171,21 @@ bool apply_delete(Relation relation, RowPlan* plan, const RowValues& key, const 
     if (is_free) break;
   }
   drop_slots(slots);
+  return was_there;
+}
+
+}  // namespace
+
+void apply_image(Relation relation, RowPlan* plan, HeapTuple image) {
+  const OwnerSwitch caller = become_owner(plan);
+  bring_image(relation, plan, image);
+  become_caller(caller);
+}
+
+bool apply_delete(Relation relation, RowPlan* plan, const RowValues& key, const TombstoneData& tombstone) {
+  const OwnerSwitch caller = become_owner(plan);
+  const bool was_there = bring_delete(relation, plan, key, tombstone);
+  become_caller(caller);
   return was_there;
 }
 

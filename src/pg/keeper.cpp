@@ -139,6 +139,8 @@ void start_session() {
   SetConfigOption("synchronous_commit", "local", PGC_USERSET, PGC_S_OVERRIDE);
   SetConfigOption("lock_timeout", "5s", PGC_USERSET, PGC_S_OVERRIDE);
   SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_OVERRIDE);
+  // Rows that it brings are a peer's: they fire what an apply worker fires, and no foreign key checks.
+  SetConfigOption("session_replication_role", "replica", PGC_SUSET, PGC_S_OVERRIDE);
   before_shmem_exit(say_goodbye, 0);
   pg_atomic_write_u32(&keeper_state->pid, static_cast<std::uint32_t>(MyProcPid));
 }

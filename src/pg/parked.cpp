@@ -6,6 +6,7 @@
 #include "pg/hlc.hpp"
 #include "pg/settings.hpp"
 #include "pg/stat_tables.hpp"
+#include "pg/tombstone.hpp"
 
 namespace meridian::pg {
 namespace {
@@ -42,19 +43,23 @@ void apply_parked(Oid table, Datum row_image) {
   ItemPointerSetInvalid(&tuple.t_self);
   tuple.t_tableOid = table;
   tuple.t_data = header;
-  apply_image(relation, row_plan(relation), &tuple);
+  if (table == table_oid(Table::tombstone)) {
+    receive_parked_tombstone(relation, &tuple);
+  } else {
+    apply_image(relation, row_plan(relation), &tuple);
+  }
   table_close(relation, NoLock);
 }
 
 }  // namespace
 
-void park_image(Relation relation, const RowPlan* plan, const RowValues& row, Hlc newest) {
+void park_image(Relation relation, const RowValues& row, Hlc newest) {
   Datum values[columns] = {};
   const bool nulls[columns] = {};
   const TimestampTz stamp_time = from_unix_ms(newest.milliseconds());
   Relation parked = table_open(table_oid(Table::parked_image), RowExclusiveLock);
   values[id] = Int64GetDatum(next_sequence_value(parked, id + 1));
-  values[rel] = ObjectIdGetDatum(plan->relation);
+  values[rel] = ObjectIdGetDatum(RelationGetRelid(relation));
   values[image] = row_text(relation, row);
   values[reason] = CStringGetTextDatum("clock_skew");
   values[detail] = CStringGetTextDatum(psprintf("stamped %s, more than meridian.max_clock_skew (%d ms) after this server's clock",
@@ -64,7 +69,7 @@ void park_image(Relation relation, const RowPlan* plan, const RowValues& row, Hl
   values[attempts] = Int32GetDatum(0);
   insert_row_into(parked, values, nulls);
   table_close(parked, RowExclusiveLock);
-  count_stat(plan->relation, Stat::parked);
+  count_stat(RelationGetRelid(relation), Stat::parked);
 }
 
 void retry_parked() {

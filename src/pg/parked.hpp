@@ -6,8 +6,9 @@
 
 namespace meridian::pg {
 
-/// Parks an image whose newest stamp lies too far in the future; it is retried when physical time has come near.
-void park_image(Relation relation, const RowPlan* plan, const RowValues& row, Hlc newest);
+/// Parks a row of `relation` (a replicated table, or meridian.tombstone) whose newest stamp lies too far in the future; it is retried
+/// when physical time has come near.
+void park_image(Relation relation, const RowValues& row, Hlc newest);
 
 /// Keeper task: applies the parked images whose time has come.
 void retry_parked();

@@ -27,6 +27,9 @@ void need_target(RowWriter* writer) {
   writer->estate = CreateExecutorState();
   writer->target = makeNode(ResultRelInfo);
   InitResultRelInfo(writer->target, writer->relation, 0, nullptr, 0);
+  writer->estate->es_output_cid = GetCurrentCommandId(true);
+  // AFTER triggers look their table up here.
+  writer->estate->es_opened_result_relations = list_make1(writer->target);
 }
 
 void need_indexes(RowWriter* writer) {
@@ -103,18 +106,23 @@ void begin_write(RowWriter* writer, Relation relation, RowPlan* plan) {
   *writer = RowWriter{};
   writer->relation = relation;
   writer->plan = plan;
-  GetUserIdAndSecContext(&writer->caller, &writer->caller_context);
-  SetUserIdAndSecContext(plan->owner, writer->caller_context | SECURITY_RESTRICTED_OPERATION);
 }
 
 void end_write(RowWriter* writer) {
-  if (writer->estate != nullptr) {
-    if (writer->indexes_open) ExecCloseIndices(writer->target);
-    ExecResetTupleTable(writer->estate->es_tupleTable, false);
-    FreeExecutorState(writer->estate);
-  }
-  SetUserIdAndSecContext(writer->caller, writer->caller_context);
+  if (writer->estate == nullptr) return;
+  if (writer->indexes_open) ExecCloseIndices(writer->target);
+  ExecResetTupleTable(writer->estate->es_tupleTable, false);
+  FreeExecutorState(writer->estate);
 }
+
+OwnerSwitch become_owner(const RowPlan* plan) {
+  OwnerSwitch caller{};
+  GetUserIdAndSecContext(&caller.user, &caller.context);
+  SetUserIdAndSecContext(plan->owner, caller.context | SECURITY_RESTRICTED_OPERATION);
+  return caller;
+}
+
+void become_caller(const OwnerSwitch& caller) { SetUserIdAndSecContext(caller.user, caller.context); }
 
 bool find_row(Relation relation, const RowPlan* plan, TupleTableSlot* key_source, TupleTableSlot* row) {
   Relation index = index_open(plan->key_index, RowExclusiveLock);

@@ -3,8 +3,8 @@
 // Finding uses an MVCC snapshot, never a dirty one: a row that exists is found, however fast others update it (a dirty index
 // scan misses rows whose new version lands on a page that was already read; that is how stock apply loses updates).
 // Updating is optimistic: nothing is locked beforehand, and a row that changed meanwhile is reported, for the caller to read it
-// again under a fresh snapshot. Writes run as the table's owner with SECURITY_RESTRICTED_OPERATION, fire the AFTER triggers that
-// an apply worker would fire, and never run ours. A RowWriter lives in the memory context it was begun in.
+// again under a fresh snapshot. Writes fire the triggers of others that an apply worker would fire, and never run ours; the caller
+// has become the table's owner before, so that no code of the table's owner (triggers, defaults, operators) runs with more rights. A RowWriter lives in the memory context it was begun in.
 #pragma once
 
 #include "pg/row_plan.hpp"
@@ -16,6 +16,14 @@ bool writing_merged_row(Oid relation);
 /// Registers the callbacks that end a write with its (sub)transaction. Called once, from _PG_init.
 void register_write_callbacks();
 
+/// Who we were before become_owner(). An error restores it with the transaction.
+struct OwnerSwitch {
+  Oid user;
+  int context;
+};
+OwnerSwitch become_owner(const RowPlan* plan);
+void become_caller(const OwnerSwitch& caller);
+
 enum class WriteResult { done, changed_meanwhile };
 
 struct RowWriter {
@@ -24,8 +32,6 @@ struct RowWriter {
   EState* estate;          ///< made when first needed
   ResultRelInfo* target;
   bool indexes_open;
-  Oid caller;
-  int caller_context;
 };
 
 void begin_write(RowWriter* writer, Relation relation, RowPlan* plan);

@@ -21,6 +21,9 @@ std::int64_t hash_key(const RowPlan* plan, const RowValues& row);
 /// Reads key texts into the key columns of a row.
 RowValues parse_key(Relation relation, const RowPlan* plan, ArrayType* key);
 
+/// A tombstone that was parked arrives at last: applied and stored.
+void receive_parked_tombstone(Relation tombstones, HeapTuple tuple);
+
 /// Keeper task: probes once more the keys of tombstones that arrived when the row was not there, after all transactions that ran
 /// at their commit have ended.
 void settle_tombstones();

@@ -7,6 +7,7 @@
 #include "pg/apply.hpp"
 #include "pg/catalog.hpp"
 #include "pg/hlc.hpp"
+#include "pg/parked.hpp"
 #include "pg/settings.hpp"
 #include "pg/support/function.hpp"
 #include "pg/tombstone.hpp"
@@ -35,8 +36,16 @@ ArrivedTombstone read_arrived(HeapTuple tuple, TupleDesc descriptor) {
            {reinterpret_cast<const std::byte*>(VARDATA_ANY(bytes)), VARSIZE_ANY_EXHDR(bytes)}}};
 }
 
-// Returns the tuple to store, or null if there is nothing new in it.
-HeapTuple apply_arrived(HeapTuple tuple, TupleDesc descriptor) {
+void park_arrived(Relation tombstones, HeapTuple tuple, Hlc newest) {
+  Datum values[columns];
+  bool nulls[columns];
+  heap_deform_tuple(tuple, RelationGetDescr(tombstones), values, nulls);
+  park_image(tombstones, {values, nulls}, newest);
+}
+
+// Returns the tuple to store, or null if there is nothing new in it, or it is parked.
+HeapTuple apply_arrived(Relation tombstones, HeapTuple tuple) {
+  const TupleDesc descriptor = RelationGetDescr(tombstones);
   const ArrivedTombstone arrived = read_arrived(tuple, descriptor);
   const Oid table = find_table(arrived.table);
   if (!OidIsValid(table)) return nullptr;  // not replicated here (yet): its tombstones come with the copy of the table
@@ -45,8 +54,12 @@ HeapTuple apply_arrived(HeapTuple tuple, TupleDesc descriptor) {
   const RowValues row = parse_key(relation, plan, arrived.key);
   if (plan->mode == RowMode::state) {
     const Hlc newest{std::max(arrived.data.stamp.value, arrived.data.floor.value)};
-    // The clock must not follow a stamp from the far future, but the delete itself can do no harm: it only covers what its author saw.
-    if (!too_far_ahead(newest, physical_ms(), static_cast<std::uint64_t>(max_clock_skew_ms))) observe(newest);
+    if (too_far_ahead(newest, physical_ms(), static_cast<std::uint64_t>(max_clock_skew_ms))) {
+      park_arrived(tombstones, tuple, newest);
+      table_close(relation, NoLock);
+      return nullptr;
+    }
+    observe(newest);
   }
   TombstoneData known = find_tombstone(relation, plan, row);
   HeapTuple result = nullptr;
@@ -90,6 +103,15 @@ void settle_one(Relation tombstones, HeapTuple tuple) {
 
 }  // namespace
 
+void receive_parked_tombstone(Relation tombstones, HeapTuple tuple) {
+  HeapTuple news = apply_arrived(tombstones, tuple);
+  if (news == nullptr) return;
+  Datum values[columns];
+  bool nulls[columns];
+  heap_deform_tuple(news, RelationGetDescr(tombstones), values, nulls);
+  insert_row_into(tombstones, values, nulls);
+}
+
 void settle_tombstones() {
   Relation tombstones = table_open(table_oid(Table::tombstone), RowExclusiveLock);
   Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
@@ -127,5 +149,5 @@ MERIDIAN_FUNCTION(meridian_apply_tombstone) {
     ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("table \"meridian.tombstone\" is written by replication only"),
                     errhint("Delete the row in its own table.")));
   }
-  PG_RETURN_POINTER(apply_arrived(trigger->tg_trigtuple, RelationGetDescr(trigger->tg_relation)));
+  PG_RETURN_POINTER(apply_arrived(trigger->tg_relation, trigger->tg_trigtuple));
 }
