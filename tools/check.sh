@@ -61,6 +61,7 @@ check_core() {
   as_tester cmake -S . -B build -DCMAKE_BUILD_TYPE=RelWithDebInfo > "$build_dir/cmake.log" 2>&1 \
     || { cat "$build_dir/cmake.log"; return 1; }
   as_tester cmake --build build -j "$(nproc)" > "$build_dir/cmake.log" 2>&1 || { tail -n 100 "$build_dir/cmake.log"; return 1; }
+  PG_CONFIG=$pg_config tools/check-layers.sh build/libmeridian_core.a || return 1
   as_tester ctest --test-dir build --output-on-failure -j "$(nproc)"
 }
 
@@ -69,7 +70,8 @@ pgxs() { as_tester make -s --no-print-directory PG_CONFIG="$private_config" "$@"
 build_extension() {
   private_config=$(as_tester tools/private-server.sh "$server") || return 1
   pgxs -j "$(nproc)" WERROR=1 all && pgxs install > /dev/null || return 1
-  pgxs -C test/module WERROR=1 all && pgxs -C test/module install > /dev/null
+  pgxs -C test/module WERROR=1 all && pgxs -C test/module install > /dev/null || return 1
+  tools/check-exports.sh meridian.so src/plugin/*.so
 }
 
 start_cluster() {

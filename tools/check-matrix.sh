@@ -1,0 +1,47 @@
+#!/bin/bash
+# Runs tools/check.sh on the PostgreSQL versions that this Debian does not have: 17 in trixie, 18 in forky.
+#
+#   tools/check-matrix.sh [SUITE...]
+#
+# Each suite lives in a root of its own (tools/debian-root.sh), with its own compiler: g++ 14 and 16. Both run at the same
+# time, since much of a test is waiting; what each printed is shown when it has ended. Needs root.
+# MERIDIAN_MATRIX_PARTS chooses the parts, as arguments of tools/check.sh; by default all.
+set -euo pipefail
+
+cd "$(dirname "$0")/.."
+suites=("${@:-trixie forky}")
+read -ra suites <<< "${suites[*]}"
+read -ra parts <<< "${MERIDIAN_MATRIX_PARTS:-}"
+
+if [ "$(id -u)" != 0 ]; then exec sudo --preserve-env=MERIDIAN_MATRIX_PARTS,MERIDIAN_MATRIX_DIR "$0" "$@"; fi
+tools/install-deps.sh ci
+
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+
+check_suite() {
+  local root
+  root=$(tools/debian-root.sh create "$1")
+  mkdir -p "$root/meridian"
+  rsync -a --delete --exclude=.git --exclude='*.o' --exclude='*.d' --exclude='*.so' --exclude='*.a' --exclude='/build*' \
+    --exclude='/meridian--*.sql' --exclude=results --exclude='regression.*' --exclude=tmp_check ./ "$root/meridian/"
+  tools/debian-root.sh run "$1" /meridian/tools/check.sh "${parts[@]}"
+}
+
+declare -A pids
+for suite in "${suites[@]}"; do
+  check_suite "$suite" > "$logs/$suite" 2>&1 < /dev/null &
+  pids[$suite]=$!
+done
+
+failed=()
+for suite in "${suites[@]}"; do
+  wait "${pids[$suite]}" || failed+=("$suite")
+  echo "##### $suite"
+  cat "$logs/$suite"
+done
+if [ ${#failed[@]} -gt 0 ]; then
+  echo "matrix: FAILED: ${failed[*]}"
+  exit 1
+fi
+echo "matrix: passed: ${suites[*]}"
