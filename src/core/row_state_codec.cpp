@@ -88,59 +88,66 @@ class Encoder {
 
   void run() {
     const std::uint64_t flags = flags_of(state_);
-    out_.push_back(std::byte{format_version});
-    put_varint(out_, (state_.entries.size() << flag_bits) | flags);
-    put_varint(out_, base_);
+    out_.room_for(6);
+    out_.varint(format_version);
+    out_.varint((state_.entries.size() << flag_bits) | flags);
+    out_.varint(base_);
     if ((flags & flag_one_birth) != 0) put(state_.entries.front().birth);
     for (const Entry& entry : state_.entries) put(entry, flags);
     if ((flags & flag_plain_group) == 0) {
-      put_varint(out_, state_.groups.size());
+      out_.room_for(1);
+      out_.varint(state_.groups.size());
       for (const GroupStamp& group : state_.groups) put(group);
     }
     if ((flags & flag_lattices) != 0) {
-      put_varint(out_, state_.lattices.size());
+      out_.room_for(1);
+      out_.varint(state_.lattices.size());
       for (const LatticeBirth& lattice : state_.lattices) put(lattice);
     }
   }
 
  private:
   void put(Hlc stamp) {
-    put_varint(out_, stamp.milliseconds() - base_);
-    put_varint(out_, stamp.counter());
+    out_.varint(stamp.milliseconds() - base_);
+    out_.varint(stamp.counter());
   }
 
   void put(Actor actor) {
-    put_varint(out_, actor.member());
-    put_varint(out_, actor.epoch());
+    out_.varint(actor.member());
+    out_.varint(actor.epoch());
   }
 
   void put(const Entry& entry, std::uint64_t flags) {
+    out_.room_for(7);
     put(entry.actor);
     if ((flags & flag_one_birth) == 0) put(entry.birth);
     put(entry.last);
     if ((flags & flag_counters) == 0) return;
-    put_varint(out_, entry.contributions.size());
+    out_.varint(entry.contributions.size());
     for (const Contribution& contribution : entry.contributions) {
-      put_varint(out_, contribution.slot);
+      out_.room_for(3);
+      out_.varint(contribution.slot);
       put(contribution.amount);
     }
   }
 
   void put(const Decimal& amount) {
     const BigInteger* big = amount.big_mantissa();
-    put_varint(out_, (std::uint64_t{amount.scale()} << 1) | (big == nullptr ? 0 : 1));
+    out_.varint((std::uint64_t{amount.scale()} << 1) | (big == nullptr ? 0 : 1));
     if (big == nullptr) {
-      put_varint(out_, zigzag(amount.small_mantissa()));
+      out_.varint(zigzag(amount.small_mantissa()));
       return;
     }
-    put_varint(out_, (big->limbs().size() << 1) | (big->is_negative() ? 1 : 0));
-    for (const std::uint32_t limb : big->limbs()) put_varint(out_, limb);
+    out_.varint((big->limbs().size() << 1) | (big->is_negative() ? 1 : 0));
+    out_.room_for(big->limbs().size());
+    for (const std::uint32_t limb : big->limbs()) out_.varint(limb);
   }
 
   void put(const GroupStamp& group) {
     const std::uint64_t reference = writer_reference(state_, group);
-    put_varint(out_, group.slot);
-    put_varint(out_, reference);
+    out_.room_for(8);
+    out_.varint(group.slot);
+    out_.varint(reference);
     if (reference == explicit_writer) {
       put(group.actor);
       put(group.birth);
@@ -151,13 +158,14 @@ class Encoder {
   }
 
   void put(const LatticeBirth& lattice) {
+    out_.room_for(3);
     const bool own_birth = lattice.birth != largest_birth_;
-    put_varint(out_, (std::uint64_t{lattice.slot} << 1) | (own_birth ? 1 : 0));
+    out_.varint((std::uint64_t{lattice.slot} << 1) | (own_birth ? 1 : 0));
     if (own_birth) put(lattice.birth);
   }
 
   const RowState& state_;
-  Bytes& out_;
+  Writer out_;
   std::uint64_t base_;
   Hlc largest_birth_;
 };

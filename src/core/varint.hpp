@@ -1,9 +1,11 @@
 // Unsigned integers as minimal LEB128: seven bits a byte, least significant first, the high bit says that more follow.
 //
 // Minimal means that every number has exactly one encoding, which `Reader` insists on; a canonical format needs it.
+// Both classes work on memory of others and are used for one encoding or decoding each.
 // Source: DWARF 5, section 7.6.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -14,11 +16,6 @@
 
 namespace meridian {
 
-inline void put_varint(Bytes& out, std::uint64_t value) {
-  for (; value >= 0x80; value >>= 7) out.push_back(static_cast<std::byte>(value | 0x80));
-  out.push_back(static_cast<std::byte>(value));
-}
-
 /// Small magnitudes of either sign become small numbers.
 [[nodiscard]] constexpr std::uint64_t zigzag(std::int64_t value) noexcept {
   return (static_cast<std::uint64_t>(value) << 1) ^ static_cast<std::uint64_t>(value >> 63);
@@ -26,6 +23,31 @@ inline void put_varint(Bytes& out, std::uint64_t value) {
 [[nodiscard]] constexpr std::int64_t unzigzag(std::uint64_t value) noexcept {
   return static_cast<std::int64_t>((value >> 1) ^ (std::uint64_t{0} - (value & 1)));
 }
+
+/// Appends to `out`. While it lives, `out` may end with unused room; its destructor cuts that off.
+class Writer {
+ public:
+  static constexpr std::size_t max_varint_bytes = 10;
+
+  explicit Writer(Bytes& out) noexcept : out_(out), used_(out.size()) {}
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
+  ~Writer() { out_.resize(used_, boost::container::default_init); }
+
+  /// Makes room for that many numbers; to be called before they are put.
+  void room_for(std::size_t varints) {
+    const std::size_t wanted = used_ + varints * max_varint_bytes;
+    if (wanted > out_.size()) out_.resize(std::max(wanted, out_.capacity()), boost::container::default_init);
+  }
+  void varint(std::uint64_t value) noexcept {
+    for (; value >= 0x80; value >>= 7) out_[used_++] = static_cast<std::byte>(value | 0x80);
+    out_[used_++] = static_cast<std::byte>(value);
+  }
+
+ private:
+  Bytes& out_;
+  std::size_t used_;
+};
 
 /// Reads bytes front to back; throws Error(malformed_binary) instead of reading past the end.
 class Reader {

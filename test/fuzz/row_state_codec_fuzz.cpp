@@ -1,0 +1,27 @@
+// Every byte string is refused, or is exactly what its state encodes to; and text carries the same state.
+#include <algorithm>
+
+#include "core/error.hpp"
+#include "core/row_state_codec.hpp"
+#include "fuzz/fuzz.hpp"
+
+using namespace meridian;
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const auto bytes = fuzz::as_bytes(data, size);
+  RowState state;
+  try {
+    state = decode(bytes);
+  } catch (const Error&) {
+    return 0;
+  }
+  Bytes again;
+  encode(state, again);
+  fuzz::check(std::ranges::equal(bytes, again), "decoding then encoding is the identity");
+  try {
+    fuzz::check(parse_text(to_text(state)) == state, "text is lossless");
+  } catch (const Error& error) {
+    fuzz::check(error.kind() == ErrorKind::limit_exceeded, "only size can keep a state from having a text");
+  }
+  return 0;
+}
