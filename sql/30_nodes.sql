@@ -1,0 +1,351 @@
+-- Members of the mesh and the steps by which they are joined, linked and removed.
+--
+-- A set-up function (create_node, join, leave, drop_node) runs in the caller only as far as starting a background
+-- worker; the worker connects to every node and calls the steps below there. Steps are repeatable: a step that finds
+-- its work done does nothing.
+
+CREATE TABLE meridian.member (
+  id integer PRIMARY KEY CHECK (id BETWEEN 1 AND 65535),
+  name text NOT NULL UNIQUE CHECK (name <> '' AND octet_length(name) <= 63),
+  region text NOT NULL CHECK (region <> '' AND octet_length(region) <= 63),
+  dsn text NOT NULL,
+  system_id text NOT NULL,
+  joined_at timestamptz NOT NULL DEFAULT now(),
+  state text NOT NULL DEFAULT 'active' CHECK (state IN ('joining', 'active'))
+);
+COMMENT ON TABLE meridian.member IS 'The members of the mesh; the same rows on every member, written there by the set-up functions.';
+COMMENT ON COLUMN meridian.member.id IS 'Number of the member, never given twice in the life of a mesh: it is part of the stamps in the rows.';
+COMMENT ON COLUMN meridian.member.name IS 'First argument of create_node() or join().';
+COMMENT ON COLUMN meridian.member.region IS 'Region that the member serves.';
+COMMENT ON COLUMN meridian.member.dsn IS 'Connection string under which every other member reaches this one; may hold a password.';
+COMMENT ON COLUMN meridian.member.system_id IS 'System identifier of the member''s cluster.';
+COMMENT ON COLUMN meridian.member.joined_at IS 'When create_node() or join() wrote the row.';
+COMMENT ON COLUMN meridian.member.state IS 'joining until join() has copied every row, then active.';
+REVOKE ALL ON meridian.member FROM PUBLIC;
+GRANT SELECT ON meridian.member TO meridian_admin;
+
+CREATE TABLE meridian.issued_id (
+  kind text PRIMARY KEY CHECK (kind IN ('member', 'table')),
+  last integer NOT NULL
+);
+COMMENT ON TABLE meridian.issued_id IS 'Largest member and table number ever given in this mesh, known to every member, so that none is given twice.';
+COMMENT ON COLUMN meridian.issued_id.kind IS 'member or table.';
+COMMENT ON COLUMN meridian.issued_id.last IS 'Largest number given.';
+REVOKE ALL ON meridian.issued_id FROM PUBLIC;
+GRANT SELECT ON meridian.issued_id TO meridian_admin;
+
+-- What the rest of the mesh sees of this server --------------------------------------------------------------------
+
+CREATE FUNCTION meridian.redact_dsn(dsn text) RETURNS text
+  LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'meridian_redact_dsn';
+COMMENT ON FUNCTION meridian.redact_dsn(text) IS 'The connection string without its passwords.';
+
+CREATE FUNCTION meridian.replication_peers()
+  RETURNS TABLE (slot_name name, application_name text, client text, state text, replay_lsn pg_lsn, reply_time timestamptz)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT s.slot_name, a.application_name, COALESCE(a.client_hostname, host(a.client_addr), 'local'),
+         w.state, w.replay_lsn, w.reply_time
+    FROM pg_stat_get_wal_senders() w
+    JOIN pg_stat_get_activity(NULL) a ON a.pid = w.pid
+    LEFT JOIN pg_replication_slots s ON s.active_pid = w.pid
+$$;
+COMMENT ON FUNCTION meridian.replication_peers() IS 'Servers that stream from this one now: peers of the mesh through their slots, and standbys.';
+
+CREATE FUNCTION meridian.server_timeline() RETURNS integer
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT CASE WHEN pg_is_in_recovery() THEN (pg_control_checkpoint()).timeline_id
+              ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::integer END
+$$;
+COMMENT ON FUNCTION meridian.server_timeline() IS 'Timeline that this server writes (a standby: of its last checkpoint).';
+
+CREATE VIEW meridian.nodes AS
+  WITH self AS (
+    SELECT l.member, pg_catalog.pg_is_in_recovery() AS standby, meridian.server_timeline() AS timeline
+      FROM meridian.local_member l
+  ), peer AS MATERIALIZED (SELECT * FROM meridian.replication_peers()),
+  heard AS (
+    SELECT s.subname, max(st.last_msg_receipt_time) AS at
+      FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_stat_subscription st ON st.subid = s.oid
+     GROUP BY s.subname
+  )
+  SELECT m.name AS node, m.id, m.region, 'primary'::text AS role, NULL::text AS upstream,
+         CASE WHEN m.id = self.member AND NOT self.standby THEN self.timeline END AS timeline,
+         CASE WHEN m.state = 'joining' THEN 'joining'
+              WHEN m.id = self.member AND NOT self.standby THEN 'active'
+              WHEN self.standby THEN 'unknown'
+              WHEN p.state IS NULL THEN 'unreachable'
+              ELSE p.state END AS state,
+         CASE WHEN m.id = self.member AND NOT self.standby THEN pg_catalog.now()
+              ELSE GREATEST(p.reply_time, h.at) END AS last_seen,
+         CASE WHEN NOT pg_catalog.pg_is_in_recovery()
+              THEN pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_flush_lsn(), p.replay_lsn)::bigint END AS lag_bytes,
+         meridian.redact_dsn(m.dsn) AS dsn
+    FROM meridian.member m
+    LEFT JOIN self ON true
+    LEFT JOIN peer p ON p.slot_name = pg_catalog.format('meridian_%s', m.id)
+    LEFT JOIN heard h ON h.subname = pg_catalog.format('meridian_%s', m.id)
+  UNION ALL
+  SELECT p.application_name, self.member, NULL, 'standby', m.name, self.timeline, p.state, p.reply_time,
+         CASE WHEN NOT self.standby
+              THEN pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_flush_lsn(), p.replay_lsn)::bigint END,
+         NULL
+    FROM peer p JOIN self ON true JOIN meridian.member m ON m.id = self.member
+   WHERE p.state IS NOT NULL AND p.state <> 'backup'
+     AND NOT EXISTS (SELECT FROM pg_catalog.pg_replication_slots s WHERE s.slot_name = p.slot_name AND s.slot_type = 'logical')
+  UNION ALL
+  SELECT pg_catalog.current_setting('meridian.node', true), self.member,
+         pg_catalog.current_setting('meridian.region', true), 'standby', m.name, self.timeline, 'active', pg_catalog.now(), NULL, NULL
+    FROM self JOIN meridian.member m ON m.id = self.member
+   WHERE self.standby;
+COMMENT ON VIEW meridian.nodes IS 'The members of the mesh as this server sees them, and the standbys that stream from this server.';
+COMMENT ON COLUMN meridian.nodes.node IS 'Name of the member; of a standby its application_name.';
+COMMENT ON COLUMN meridian.nodes.id IS 'Number of the member; a standby has that of its primary.';
+COMMENT ON COLUMN meridian.nodes.region IS 'Region of the member.';
+COMMENT ON COLUMN meridian.nodes.role IS 'primary or standby.';
+COMMENT ON COLUMN meridian.nodes.upstream IS 'Of a standby: the member that it follows.';
+COMMENT ON COLUMN meridian.nodes.timeline IS 'Timeline of this server and its standbys; unknown for other members.';
+COMMENT ON COLUMN meridian.nodes.state IS 'active (this server), streaming, catchup, joining, unreachable, or unknown (asked on a standby).';
+COMMENT ON COLUMN meridian.nodes.last_seen IS 'When the server was heard of last; NULL if never since this server started.';
+COMMENT ON COLUMN meridian.nodes.lag_bytes IS 'WAL of this server that the other has not applied yet.';
+COMMENT ON COLUMN meridian.nodes.dsn IS 'Connection string without passwords.';
+GRANT SELECT ON meridian.nodes TO PUBLIC;
+
+CREATE FUNCTION meridian.node_facts(members integer)
+  RETURNS TABLE (system_id text, started_at bigint, database_oid oid, database name, in_recovery boolean, superuser boolean,
+                 server text, timeline integer, mesh uuid, member integer, member_state text, publication boolean,
+                 last_member integer, last_table integer, problems text)
+  LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  SELECT c.system_identifier::text INTO system_id FROM pg_control_system() c;
+  started_at := (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint;
+  SELECT d.oid, d.datname INTO database_oid, database FROM pg_database d WHERE d.datname = current_database();
+  in_recovery := pg_is_in_recovery();
+  superuser := current_setting('is_superuser')::boolean;
+  server := current_setting('meridian.node', true);
+  timeline := meridian.server_timeline();
+  SELECT l.mesh, l.member, m.state INTO mesh, member, member_state
+    FROM meridian.local_member l LEFT JOIN meridian.member m ON m.id = l.member;
+  publication := EXISTS (SELECT FROM pg_publication WHERE pubname = 'meridian');
+  last_member := COALESCE((SELECT last FROM meridian.issued_id WHERE kind = 'member'), 0);
+  last_table := COALESCE((SELECT last FROM meridian.issued_id WHERE kind = 'table'), 0);
+  SELECT string_agg(COALESCE(c.fix, c.setting || ': ' || c.required), E'\n') INTO problems
+    FROM meridian.config_items(members) c WHERE c.mandatory AND NOT c.ok;
+  RETURN NEXT;
+END
+$$;
+COMMENT ON FUNCTION meridian.node_facts(integer) IS 'What a set-up function needs to know of this node before it changes anything; problems: settings that a mesh of so many members needs.';
+REVOKE ALL ON FUNCTION meridian.node_facts(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.node_facts(integer) TO meridian_admin;
+
+-- Steps ------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION meridian.become_member(mesh uuid, id integer) RETURNS void
+  LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  INSERT INTO meridian.local_member (mesh, member, epoch, server, system_id, timeline)
+    SELECT become_member.mesh, become_member.id, 1, current_setting('meridian.node'), c.system_identifier::text,
+           meridian.server_timeline()
+      FROM pg_control_system() c
+    ON CONFLICT DO NOTHING;
+  IF NOT EXISTS (SELECT FROM pg_publication WHERE pubname = 'meridian') THEN
+    CREATE PUBLICATION meridian FOR TABLE ONLY meridian.tombstone WITH (publish = 'insert');
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION meridian.become_member(uuid, integer) IS 'Step of create_node() and join(): writes who this server is and creates the publication.';
+REVOKE ALL ON FUNCTION meridian.become_member(uuid, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.become_member(uuid, integer) TO meridian_admin;
+
+CREATE FUNCTION meridian.note_issued(kind text, last integer) RETURNS void
+  LANGUAGE sql SET search_path = pg_catalog, pg_temp
+AS $$
+  INSERT INTO meridian.issued_id AS i (kind, last) VALUES ($1, $2)
+    ON CONFLICT (kind) DO UPDATE SET last = GREATEST(i.last, EXCLUDED.last)
+$$;
+COMMENT ON FUNCTION meridian.note_issued(text, integer) IS 'Step: remembers that member or table numbers up to this one have been given.';
+REVOKE ALL ON FUNCTION meridian.note_issued(text, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.note_issued(text, integer) TO meridian_admin;
+
+CREATE FUNCTION meridian.add_member(id integer, name text, region text, dsn text, system_id text, joined_at timestamptz, state text)
+  RETURNS void
+  LANGUAGE sql SET search_path = pg_catalog, pg_temp
+AS $$
+  INSERT INTO meridian.member AS m (id, name, region, dsn, system_id, joined_at, state)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)
+    ON CONFLICT (id) DO UPDATE SET state = EXCLUDED.state, dsn = EXCLUDED.dsn
+      WHERE m.name = EXCLUDED.name AND m.system_id = EXCLUDED.system_id;
+  SELECT meridian.note_issued('member', $1)
+$$;
+COMMENT ON FUNCTION meridian.add_member(integer, text, text, text, text, timestamptz, text) IS 'Step: makes a member known to this node.';
+REVOKE ALL ON FUNCTION meridian.add_member(integer, text, text, text, text, timestamptz, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.add_member(integer, text, text, text, text, timestamptz, text) TO meridian_admin;
+
+CREATE FUNCTION meridian.subscribe(peer integer) RETURNS void
+  LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  subscription text := format('meridian_%s', peer);
+  dsn text;
+  slot text;
+  code text; message text; detail text; hint text;
+BEGIN
+  IF EXISTS (SELECT FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
+              WHERE s.subname = subscription AND d.datname = current_database()) THEN
+    RETURN;
+  END IF;
+  SELECT m.dsn INTO STRICT dsn FROM meridian.member m WHERE m.id = peer;
+  SELECT format('meridian_%s', l.member) INTO STRICT slot FROM meridian.local_member l;
+  -- An error in EXECUTE would put the statement, password included, into the log as its context: raise it afresh.
+  BEGIN
+    EXECUTE format('CREATE SUBSCRIPTION %I CONNECTION %L PUBLICATION meridian WITH (create_slot = false, slot_name = %L, '
+                   'copy_data = false, streaming = off, binary = false, two_phase = false, enabled = false)',
+                   subscription, dsn, slot);
+    RETURN;
+  EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+  END;
+  RAISE EXCEPTION USING ERRCODE = code, MESSAGE = message, DETAIL = detail,
+    HINT = COALESCE(NULLIF(hint, ''), format('node %s must be reachable from this server by the dsn that it was given', peer));
+END
+$$;
+COMMENT ON FUNCTION meridian.subscribe(integer) IS 'Step: creates the subscription to a member, disabled; its slot exists there already.';
+REVOKE ALL ON FUNCTION meridian.subscribe(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.subscribe(integer) TO meridian_admin;
+
+CREATE FUNCTION meridian.unsubscribe(peer integer) RETURNS void
+  LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  subscription text := format('meridian_%s', peer);
+BEGIN
+  IF EXISTS (SELECT FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
+              WHERE s.subname = subscription AND d.datname = current_database()) THEN
+    EXECUTE format('ALTER SUBSCRIPTION %I DISABLE', subscription);
+    -- The slot is dropped on its own server, which may be gone.
+    EXECUTE format('ALTER SUBSCRIPTION %I SET (slot_name = NONE)', subscription);
+    EXECUTE format('DROP SUBSCRIPTION %I', subscription);
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION meridian.unsubscribe(integer) IS 'Step: drops the subscription to a member, not the slot there.';
+REVOKE ALL ON FUNCTION meridian.unsubscribe(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.unsubscribe(integer) TO meridian_admin;
+
+CREATE FUNCTION meridian.drop_slot(peer integer) RETURNS void
+  LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  slot name := format('meridian_%s', peer);
+  pid integer;
+BEGIN
+  SELECT s.active_pid INTO pid FROM pg_replication_slots s WHERE s.slot_name = slot;
+  IF pid IS NOT NULL THEN
+    PERFORM pg_terminate_backend(pid, 10000);
+  END IF;
+  -- A slot still being created goes away with its backend.
+  IF EXISTS (SELECT FROM pg_replication_slots s WHERE s.slot_name = slot) THEN
+    PERFORM pg_drop_replication_slot(slot);
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION meridian.drop_slot(integer) IS 'Step: drops the slot through which a member reads from this node.';
+REVOKE ALL ON FUNCTION meridian.drop_slot(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.drop_slot(integer) TO meridian_admin;
+
+CREATE FUNCTION meridian.remove_member(peer integer) RETURNS void
+  LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  PERFORM meridian.unsubscribe(peer);
+  PERFORM meridian.drop_slot(peer);
+  DELETE FROM meridian.member m WHERE m.id = peer;
+END
+$$;
+COMMENT ON FUNCTION meridian.remove_member(integer) IS 'Step: forgets a member: subscription, slot and row.';
+REVOKE ALL ON FUNCTION meridian.remove_member(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.remove_member(integer) TO meridian_admin;
+
+CREATE FUNCTION meridian.forget_mesh() RETURNS void
+  LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  subscription name;
+  peer integer;
+BEGIN
+  -- By catalog, not by meridian.member: a half-made join may know less than it has created.
+  FOR subscription IN SELECT s.subname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
+                       WHERE d.datname = current_database() AND s.subname ~ '^meridian_[0-9]+$' LOOP
+    PERFORM meridian.unsubscribe(substr(subscription, 10)::integer);
+  END LOOP;
+  FOR peer IN SELECT substr(s.slot_name, 10)::integer FROM pg_replication_slots s
+               WHERE s.plugin = 'meridian_mesh' AND s.slot_name ~ '^meridian_[0-9]+$' AND s.database = current_database() LOOP
+    PERFORM meridian.drop_slot(peer);
+  END LOOP;
+  DROP PUBLICATION IF EXISTS meridian;
+  PERFORM meridian.detach_table(t.id) FROM meridian.replicated_table t;
+  DELETE FROM meridian.tombstone;
+  DELETE FROM meridian.member;
+  DELETE FROM meridian.issued_id;
+  DELETE FROM meridian.local_member;
+END
+$$;
+COMMENT ON FUNCTION meridian.forget_mesh() IS 'Step: this node is no member any more; its tables keep their rows.';
+REVOKE ALL ON FUNCTION meridian.forget_mesh() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.forget_mesh() TO meridian_admin;
+
+CREATE FUNCTION meridian.mark_position() RETURNS pg_lsn
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'meridian_mark_position';
+COMMENT ON FUNCTION meridian.mark_position() IS 'Writes a mark into the WAL, flushes it and returns its end: a position that every peer will confirm, even if nothing else is written.';
+REVOKE ALL ON FUNCTION meridian.mark_position() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.mark_position() TO meridian_admin;
+
+CREATE FUNCTION meridian.peer_positions(target pg_lsn)
+  RETURNS TABLE (id integer, name text, connected boolean, reached boolean, replayed pg_lsn)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT m.id, m.name, w.pid IS NOT NULL, COALESCE(w.replay_lsn >= $1, false), w.replay_lsn
+    FROM meridian.member m
+    LEFT JOIN pg_replication_slots s ON s.slot_name = format('meridian_%s', m.id)
+    LEFT JOIN pg_stat_get_wal_senders() w ON w.pid = s.active_pid
+   WHERE m.id <> (SELECT l.member FROM meridian.local_member l)
+   ORDER BY m.id
+$$;
+COMMENT ON FUNCTION meridian.peer_positions(pg_lsn) IS 'Per other member: whether it streams from this node now, and whether it has applied everything up to the position.';
+REVOKE ALL ON FUNCTION meridian.peer_positions(pg_lsn) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.peer_positions(pg_lsn) TO meridian_admin;
+
+-- Public functions -------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION meridian.create_node(name text, region text, dsn text) RETURNS integer
+  LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'meridian_create_node';
+COMMENT ON FUNCTION meridian.create_node(text, text, text) IS 'Makes this database the first node of a new mesh and returns its number. The dsn is the one under which other nodes will reach it.';
+REVOKE ALL ON FUNCTION meridian.create_node(text, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.create_node(text, text, text) TO meridian_admin;
+
+CREATE FUNCTION meridian.join(name text, region text, dsn text, via text) RETURNS integer
+  LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'meridian_join';
+COMMENT ON FUNCTION meridian.join(text, text, text, text) IS 'Joins this database to the mesh that via, the connection string of any member, belongs to, and returns its number. Rows on either side reach the other.';
+REVOKE ALL ON FUNCTION meridian.join(text, text, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.join(text, text, text, text) TO meridian_admin;
+
+CREATE FUNCTION meridian.leave() RETURNS void
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'meridian_leave';
+COMMENT ON FUNCTION meridian.leave() IS 'Takes this node out of its mesh, once the others have all that it wrote. Its tables keep their rows and lose what Meridian added.';
+REVOKE ALL ON FUNCTION meridian.leave() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.leave() TO meridian_admin;
+
+CREATE FUNCTION meridian.drop_node(name text) RETURNS void
+  LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'meridian_drop_node';
+COMMENT ON FUNCTION meridian.drop_node(text) IS 'Removes another node, which may be gone, from every member that can be reached.';
+REVOKE ALL ON FUNCTION meridian.drop_node(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.drop_node(text) TO meridian_admin;
+
+CREATE FUNCTION meridian.wait_converged(timeout interval DEFAULT '30s') RETURNS boolean
+  LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'meridian_wait_converged';
+COMMENT ON FUNCTION meridian.wait_converged(interval) IS 'Waits until all that this node committed before the call is applied and visible on every reachable peer. False if a connected peer is behind when the time is over, or if a change is parked here.';
+REVOKE ALL ON FUNCTION meridian.wait_converged(interval) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.wait_converged(interval) TO meridian_admin;

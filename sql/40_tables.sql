@@ -1,0 +1,546 @@
+-- Replicated tables, and the steps by which a table is checked, attached, published and detached on one node.
+--
+-- replicate() and unreplicate() orchestrate these steps on every node, see src/pg/setup/README.md. All steps run with
+-- the rights of the connection and a pinned search_path, so regclass prints as a qualified name.
+
+CREATE TABLE meridian.replicated_table (
+  id integer PRIMARY KEY CHECK (id > 0),
+  rel regclass NOT NULL UNIQUE,
+  rules text[] NOT NULL,
+  added_at timestamptz NOT NULL DEFAULT now(),
+  ids text NOT NULL CHECK (ids IN ('global', 'stepped', 'keep')),
+  keys name[] NOT NULL,
+  key_undo jsonb NOT NULL DEFAULT '[]'
+);
+COMMENT ON TABLE meridian.replicated_table IS 'Tables that replicate() attached; id, rules and ids are the same on every member.';
+COMMENT ON COLUMN meridian.replicated_table.id IS 'Number of the table in the mesh, never given twice.';
+COMMENT ON COLUMN meridian.replicated_table.rel IS 'The table on this node.';
+COMMENT ON COLUMN meridian.replicated_table.rules IS 'Rules in canonical form, without the ids option.';
+COMMENT ON COLUMN meridian.replicated_table.added_at IS 'When the table was attached on this node.';
+COMMENT ON COLUMN meridian.replicated_table.ids IS 'How key columns are filled: global (meridian.next_id()), stepped (a sequence in steps of 64), keep.';
+COMMENT ON COLUMN meridian.replicated_table.keys IS 'Key columns that ids applies to.';
+COMMENT ON COLUMN meridian.replicated_table.key_undo IS 'What those columns had before, for unreplicate().';
+REVOKE ALL ON meridian.replicated_table FROM PUBLIC;
+GRANT SELECT ON meridian.replicated_table TO meridian_admin;
+
+CREATE VIEW meridian.tables AS
+  SELECT t.id, t.rel, t.rules, t.ids, t.added_at,
+         c.oid IS NOT NULL AS exists,
+         EXISTS (SELECT FROM pg_catalog.pg_publication_rel pr JOIN pg_catalog.pg_publication p ON p.oid = pr.prpubid
+                  WHERE p.pubname = 'meridian' AND pr.prrelid = t.rel) AS published,
+         (SELECT pg_catalog.count(*) FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_subscription_rel sr ON sr.srsubid = s.oid
+           WHERE s.subname OPERATOR(pg_catalog.~) '^meridian_[0-9]+$' AND sr.srrelid = t.rel)::integer AS subscriptions
+    FROM meridian.replicated_table t
+    LEFT JOIN pg_catalog.pg_class c ON c.oid = t.rel;
+COMMENT ON VIEW meridian.tables IS 'Replicated tables of this node.';
+COMMENT ON COLUMN meridian.tables.id IS 'Number of the table in the mesh.';
+COMMENT ON COLUMN meridian.tables.rel IS 'The table.';
+COMMENT ON COLUMN meridian.tables.rules IS 'Rules in canonical form.';
+COMMENT ON COLUMN meridian.tables.ids IS 'How key columns are filled: global, stepped or keep.';
+COMMENT ON COLUMN meridian.tables.added_at IS 'When the table was attached on this node.';
+COMMENT ON COLUMN meridian.tables.exists IS 'False if the table was dropped without unreplicate().';
+COMMENT ON COLUMN meridian.tables.published IS 'Whether changes of this node leave it.';
+COMMENT ON COLUMN meridian.tables.subscriptions IS 'From how many other members changes arrive.';
+GRANT SELECT ON meridian.tables TO PUBLIC;
+
+-- Checks -----------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION meridian.table_shape(rel regclass) RETURNS jsonb
+  LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT jsonb_build_object(
+    'columns', (
+      SELECT jsonb_object_agg(a.attname, jsonb_build_object(
+               'type', format_type(a.atttypid, a.atttypmod) || COALESCE(
+                 (SELECT ' (' || string_agg(e.enumlabel, ', ' ORDER BY e.enumsortorder) || ')' FROM pg_enum e WHERE e.enumtypid = a.atttypid), ''),
+               'null', CASE WHEN a.attnotnull THEN 'not null' ELSE 'nullable' END,
+               'generated', CASE WHEN a.attgenerated = '' THEN 'not generated'
+                 ELSE 'generated as ' || (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d
+                                           WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum) END,
+               'collation', COALESCE((SELECT 'collation ' || quote_ident(n.nspname) || '.' || quote_ident(c.collname)
+                                        FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace
+                                       WHERE c.oid = a.attcollation), 'no collation')))
+        FROM pg_attribute a
+       WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
+         AND NOT (a.attname = '_meridian' AND a.atttypid = 'meridian.row_state'::regtype)),
+    'key', (
+      SELECT jsonb_agg(a.attname ORDER BY k.position)
+        FROM pg_constraint c
+        CROSS JOIN LATERAL unnest(c.conkey) WITH ORDINALITY k(attnum, position)
+        JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.attnum
+       WHERE c.conrelid = $1 AND c.contype = 'p'))
+$$;
+COMMENT ON FUNCTION meridian.table_shape(regclass) IS 'What must be equal on every node: columns by name with type, nullability, generation and collation, and the primary key.';
+REVOKE ALL ON FUNCTION meridian.table_shape(regclass) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.table_shape(regclass) TO meridian_admin;
+
+CREATE FUNCTION meridian.compare_shapes(here jsonb, there jsonb) RETURNS TABLE (code text, difference text)
+  LANGUAGE sql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT CASE WHEN l.shape IS NULL OR r.shape IS NULL THEN '42P16' ELSE '42804' END,
+         CASE WHEN r.shape IS NULL THEN format('column "%s" does not exist there', name)
+              WHEN l.shape IS NULL THEN format('column "%s" exists only there', name)
+              ELSE (SELECT format('column "%s" is %s here, %s there', name, string_agg(p.value, ', '), string_agg(q.value, ', '))
+                      FROM jsonb_each_text(l.shape) p JOIN jsonb_each_text(r.shape) q USING (key) WHERE p.value <> q.value) END
+    FROM jsonb_each($1 -> 'columns') l(name, shape) FULL JOIN jsonb_each($2 -> 'columns') r(name, shape) USING (name)
+   WHERE l.shape IS DISTINCT FROM r.shape
+   UNION ALL
+  SELECT '42P16', format('the primary key is %s here, %s there', $1 -> 'key', $2 -> 'key')
+   WHERE $1 -> 'key' IS DISTINCT FROM $2 -> 'key'
+   ORDER BY 1, 2
+$$;
+COMMENT ON FUNCTION meridian.compare_shapes(jsonb, jsonb) IS 'What differs between two table shapes, with the SQLSTATE to report it by; no row if nothing does.';
+REVOKE ALL ON FUNCTION meridian.compare_shapes(jsonb, jsonb) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.compare_shapes(jsonb, jsonb) TO meridian_admin;
+
+CREATE FUNCTION meridian.refuse_table(rel regclass) RETURNS void
+  LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  c pg_class;
+  kind text;
+  can_defer boolean;
+BEGIN
+  SELECT * INTO c FROM pg_class WHERE oid = rel;
+  kind := CASE c.relkind WHEN 'r' THEN NULL WHEN 'p' THEN 'a partitioned table' WHEN 'f' THEN 'a foreign table'
+                         WHEN 'v' THEN 'a view' WHEN 'm' THEN 'a materialized view' ELSE 'not a table' END;
+  IF kind IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'feature_not_supported', MESSAGE = format('%s is %s', rel, kind),
+      HINT = 'Only ordinary tables can be replicated.';
+  ELSIF c.relispartition THEN
+    RAISE EXCEPTION USING ERRCODE = 'feature_not_supported', MESSAGE = format('%s is a partition', rel),
+      HINT = 'Only tables without partitions can be replicated.';
+  ELSIF EXISTS (SELECT FROM pg_inherits i WHERE rel IN (i.inhrelid, i.inhparent)) THEN
+    RAISE EXCEPTION USING ERRCODE = 'feature_not_supported', MESSAGE = format('%s takes part in inheritance', rel),
+      HINT = 'Only tables without parents and children can be replicated.';
+  ELSIF c.relpersistence = 't' THEN
+    RAISE EXCEPTION USING ERRCODE = 'feature_not_supported', MESSAGE = format('%s is a temporary table', rel),
+      HINT = 'Its rows exist for one session only; create an ordinary table.';
+  ELSIF c.relpersistence = 'u' THEN
+    RAISE EXCEPTION USING ERRCODE = 'feature_not_supported', MESSAGE = format('%s is unlogged', rel),
+      HINT = format('Its changes are not in the WAL: ALTER TABLE %s SET LOGGED', rel);
+  ELSIF c.relnamespace IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace, 'meridian'::regnamespace) THEN
+    RAISE EXCEPTION USING ERRCODE = 'feature_not_supported', MESSAGE = format('%s is a system table', rel),
+      HINT = 'Only tables of your own can be replicated.';
+  ELSIF c.relforcerowsecurity THEN
+    RAISE EXCEPTION USING ERRCODE = 'feature_not_supported', MESSAGE = format('%s forces row-level security', rel),
+      HINT = format('Changes of peers are written as the table''s owner, and policies would hide rows from the merge: ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', rel);
+  END IF;
+  SELECT p.condeferrable INTO can_defer FROM pg_constraint p WHERE p.conrelid = rel AND p.contype = 'p';
+  IF can_defer IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'invalid_table_definition', MESSAGE = format('%s has no primary key', rel),
+      HINT = format('Rows of different nodes are matched by it: ALTER TABLE %s ADD PRIMARY KEY (...), on every node', rel);
+  ELSIF can_defer THEN
+    RAISE EXCEPTION USING ERRCODE = 'feature_not_supported', MESSAGE = format('the primary key of %s is deferrable', rel),
+      HINT = 'Create it NOT DEFERRABLE, on every node.';
+  END IF;
+  IF EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = rel AND a.attname = '_meridian' AND NOT a.attisdropped
+                AND a.atttypid <> 'meridian.row_state'::regtype) THEN
+    RAISE EXCEPTION USING ERRCODE = 'duplicate_column', MESSAGE = format('%s has a column "_meridian" of its own', rel),
+      HINT = 'Replication needs this name for the state of the row; rename the column.';
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION meridian.refuse_table(regclass) IS 'Raises the reason for which a table cannot be replicated, if there is one.';
+REVOKE ALL ON FUNCTION meridian.refuse_table(regclass) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.refuse_table(regclass) TO meridian_admin;
+
+CREATE FUNCTION meridian.key_columns(rel regclass)
+  RETURNS TABLE (name name, type regtype, identity "char", sequence regclass, expression text)
+  LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT a.attname, a.atttypid::regtype, a.attidentity,
+         COALESCE((SELECT d.objid::regclass FROM pg_depend d
+                    WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1
+                      AND d.refobjsubid = a.attnum AND d.deptype = 'i' AND a.attidentity <> ''),
+                  (SELECT d.refobjid::regclass FROM pg_depend d JOIN pg_class s ON s.oid = d.refobjid AND s.relkind = 'S'
+                    WHERE d.classid = 'pg_attrdef'::regclass AND d.objid = e.oid AND d.refclassid = 'pg_class'::regclass LIMIT 1)),
+         pg_get_expr(e.adbin, e.adrelid)
+    FROM pg_constraint c
+    JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey)
+    LEFT JOIN pg_attrdef e ON e.adrelid = a.attrelid AND e.adnum = a.attnum
+   WHERE c.conrelid = $1 AND c.contype = 'p'
+   ORDER BY a.attnum
+$$;
+COMMENT ON FUNCTION meridian.key_columns(regclass) IS 'Primary key columns with the identity, sequence or default that fills them.';
+REVOKE ALL ON FUNCTION meridian.key_columns(regclass) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.key_columns(regclass) TO meridian_admin;
+
+CREATE FUNCTION meridian.choose_ids(rel regclass, wanted text, OUT ids text, OUT keys name[])
+  LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  misfit record;
+BEGIN
+  SELECT COALESCE(array_agg(k.name ORDER BY k.name), '{}') INTO keys FROM meridian.key_columns(rel) k
+   WHERE k.sequence IS NOT NULL OR k.expression ~ '\mnextval\(';
+  ids := COALESCE(wanted, CASE WHEN keys = '{}' THEN 'keep' ELSE 'global' END);
+  IF ids = 'keep' THEN
+    keys := '{}';
+  ELSIF ids = 'stepped' THEN
+    IF NOT EXISTS (SELECT FROM meridian.key_columns(rel) k WHERE k.sequence IS NOT NULL)
+       OR EXISTS (SELECT FROM meridian.key_columns(rel) k WHERE k.name = ANY (keys) AND k.sequence IS NULL) THEN
+      RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = format('%s has no key column that a sequence of its own fills', rel),
+        HINT = 'ids=stepped needs a serial or identity column in the primary key.';
+    END IF;
+  ELSE
+    IF keys = '{}' AND NOT EXISTS (SELECT FROM meridian.key_columns(rel) k WHERE k.expression = 'meridian.next_id()') THEN
+      SELECT COALESCE(array_agg(k.name), '{}') INTO keys FROM meridian.key_columns(rel) k
+       WHERE k.expression IS NULL AND k.type = 'bigint'::regtype AND (SELECT count(*) FROM meridian.key_columns(rel)) = 1;
+      IF keys = '{}' THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = format('%s has no key column for meridian.next_id()', rel),
+          HINT = 'ids=global needs a bigint key column that a sequence fills, or a bigint key without default; leave the rule out for other keys.';
+      END IF;
+    END IF;
+    SELECT k.name, k.type INTO misfit FROM meridian.key_columns(rel) k WHERE k.name = ANY (keys) AND k.type <> 'bigint'::regtype LIMIT 1;
+    IF FOUND THEN
+      RAISE EXCEPTION USING ERRCODE = 'datatype_mismatch',
+        MESSAGE = format('key column "%s" of %s is %s and cannot hold meridian.next_id()', misfit.name, rel, misfit.type),
+        DETAIL = 'A sequence gives the same number to different rows on different nodes, and they would be merged.',
+        HINT = format('ALTER TABLE %s ALTER COLUMN %I TYPE bigint on every node, or add the rule ids=stepped (each node counts in steps of 64) or ids=keep (numbers never clash for a reason of your own).', rel, misfit.name);
+    END IF;
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION meridian.choose_ids(regclass, text) IS 'How key columns are to be filled, and which: what the rule says, else global if a sequence fills one.';
+REVOKE ALL ON FUNCTION meridian.choose_ids(regclass, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.choose_ids(regclass, text) TO meridian_admin;
+
+CREATE FUNCTION meridian.check_table(rel regclass, rules text[], caller name, decided_ids text,
+    OUT canonical text[], OUT ids text, OUT keys name[], OUT shape jsonb, OUT attached integer)
+  LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  row_there meridian.replicated_table;
+  wanted text;
+BEGIN
+  IF caller IS NOT NULL AND NOT pg_has_role(caller, (SELECT relowner FROM pg_class WHERE oid = rel), 'USAGE') THEN
+    RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege', MESSAGE = format('must be owner of table %s', rel),
+      HINT = 'Only the owner of a table, with the rights of meridian_admin, may have it replicated.';
+  END IF;
+  PERFORM meridian.refuse_table(rel);
+  canonical := meridian.canonical_rules(rel, rules);
+  wanted := COALESCE(decided_ids, (SELECT substr(r, 5) FROM unnest(canonical) r WHERE r LIKE 'ids=%'));
+  canonical := ARRAY(SELECT r FROM unnest(canonical) WITH ORDINALITY u(r, n) WHERE r NOT LIKE 'ids=%' ORDER BY n);
+  shape := meridian.table_shape(rel);
+  SELECT * INTO row_there FROM meridian.replicated_table t WHERE t.rel = check_table.rel;
+  IF FOUND THEN
+    IF row_there.rules <> canonical OR row_there.ids <> COALESCE(wanted, row_there.ids) THEN
+      RAISE EXCEPTION USING ERRCODE = 'duplicate_object', MESSAGE = format('%s is already replicated with other rules', rel),
+        DETAIL = format('They are %s, ids=%s.', row_there.rules, row_there.ids),
+        HINT = format('Call meridian.unreplicate(%L) first, or repeat the call with the same rules to complete it.', rel);
+    END IF;
+    attached := row_there.id;
+    ids := row_there.ids;
+    keys := row_there.keys;
+  ELSIF decided_ids IS NULL THEN
+    SELECT c.ids, c.keys INTO ids, keys FROM meridian.choose_ids(rel, wanted) c;
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION meridian.check_table(regclass, text[], name, text) IS 'Step of replicate(): raises what speaks against replicating the table with these rules (on the calling node for the caller, on others with what was decided there about ids), else returns the rules in canonical form, how keys are filled, the shape, and the number under which it is replicated already.';
+REVOKE ALL ON FUNCTION meridian.check_table(regclass, text[], name, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.check_table(regclass, text[], name, text) TO meridian_admin;
+
+CREATE FUNCTION meridian.key_floor(rel regclass, keys name[]) RETURNS bigint
+  LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  k record;
+  largest bigint := 0;
+  found bigint;
+BEGIN
+  FOR k IN SELECT c.name, c.sequence FROM meridian.key_columns(rel) c WHERE c.name = ANY (keys) LOOP
+    EXECUTE format('SELECT max(%I)::bigint FROM %s', k.name, rel) INTO found;
+    largest := GREATEST(largest, found);
+    IF k.sequence IS NULL THEN
+      RAISE EXCEPTION USING ERRCODE = 'invalid_table_definition', MESSAGE = format('key column "%s" of %s has no sequence', k.name, rel),
+        HINT = 'ids=stepped needs the serial or identity column on every node.';
+    END IF;
+    EXECUTE format('SELECT last_value FROM %s', k.sequence) INTO found;
+    largest := GREATEST(largest, found);
+  END LOOP;
+  RETURN largest;
+END
+$$;
+COMMENT ON FUNCTION meridian.key_floor(regclass, name[]) IS 'Step: largest number used on this node by rows or sequences of the key columns.';
+REVOKE ALL ON FUNCTION meridian.key_floor(regclass, name[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.key_floor(regclass, name[]) TO meridian_admin;
+
+-- Steps ------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION meridian.set_key_filling(rel regclass, ids text, keys name[], above bigint) RETURNS jsonb
+  LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  k record;
+  step constant bigint := 64;
+  member integer := (SELECT l.member FROM meridian.local_member l);
+  undo jsonb := '[]';
+  sequence record;
+  last bigint;
+BEGIN
+  IF ids = 'keep' THEN
+    RETURN undo;
+  END IF;
+  FOR k IN SELECT * FROM meridian.key_columns(rel) c WHERE c.name = ANY (keys) LOOP
+    IF k.expression = 'meridian.next_id()' THEN
+      CONTINUE;
+    END IF;
+    IF k.sequence IS NOT NULL THEN
+      SELECT s.seqincrement AS increment INTO sequence FROM pg_sequence s WHERE s.seqrelid = k.sequence;
+      EXECUTE format('SELECT last_value FROM %s', k.sequence) INTO last;
+    END IF;
+    undo := undo || jsonb_strip_nulls(jsonb_build_object('column', k.name, 'identity', NULLIF(k.identity, ''), 'default', k.expression,
+      'sequence', CASE WHEN k.sequence IS NOT NULL THEN k.sequence::text END, 'last', last,
+      'increment', CASE WHEN k.sequence IS NOT NULL THEN sequence.increment END));
+    IF ids = 'global' THEN
+      IF k.identity <> '' THEN
+        EXECUTE format('ALTER TABLE ONLY %s ALTER COLUMN %I DROP IDENTITY', rel, k.name);
+      END IF;
+      EXECUTE format('ALTER TABLE ONLY %s ALTER COLUMN %I SET DEFAULT meridian.next_id()', rel, k.name);
+    ELSE
+      IF member >= step THEN
+        RAISE EXCEPTION USING ERRCODE = 'program_limit_exceeded', MESSAGE = format('member %s has no residue of its own in steps of %s', member, step),
+          HINT = 'ids=stepped serves members 1 to 63; use ids=global.';
+      END IF;
+      EXECUTE format('ALTER SEQUENCE %s INCREMENT BY %s RESTART WITH %s', k.sequence, step,
+                     above + 1 + (member - (above + 1) % step + step) % step);
+    END IF;
+  END LOOP;
+  RETURN undo;
+END
+$$;
+COMMENT ON FUNCTION meridian.set_key_filling(regclass, text, name[], bigint) IS 'Step: gives key columns meridian.next_id(), or a sequence that counts in steps of 64 from this member''s residue above the number; returns what was there before.';
+REVOKE ALL ON FUNCTION meridian.set_key_filling(regclass, text, name[], bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.set_key_filling(regclass, text, name[], bigint) TO meridian_admin;
+
+CREATE FUNCTION meridian.restore_key_filling(rel regclass, undo jsonb) RETURNS void
+  LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  k record;
+  largest bigint;
+BEGIN
+  FOR k IN SELECT * FROM jsonb_to_recordset(undo) AS u("column" name, identity text, "default" text, sequence text, last bigint, increment bigint) LOOP
+    IF NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = rel AND a.attname = k."column" AND NOT a.attisdropped) THEN
+      CONTINUE;
+    END IF;
+    IF k.sequence IS NULL THEN
+      EXECUTE format('ALTER TABLE ONLY %s ALTER COLUMN %I DROP DEFAULT', rel, k."column");
+      IF k."default" IS NOT NULL THEN
+        EXECUTE format('ALTER TABLE ONLY %s ALTER COLUMN %I SET DEFAULT %s', rel, k."column", k."default");
+      END IF;
+      CONTINUE;
+    END IF;
+    EXECUTE format('SELECT max(%I)::bigint FROM %s', k."column", rel) INTO largest;
+    largest := GREATEST(largest, k.last, 1);
+    IF k.identity IS NOT NULL THEN
+      IF NOT EXISTS (SELECT FROM meridian.key_columns(rel) c WHERE c.name = k."column" AND c.identity <> '') THEN
+        EXECUTE format('ALTER TABLE ONLY %s ALTER COLUMN %I DROP DEFAULT', rel, k."column");
+        EXECUTE format('ALTER TABLE ONLY %s ALTER COLUMN %I ADD GENERATED %s AS IDENTITY (INCREMENT BY %s)', rel, k."column",
+                       CASE k.identity WHEN 'a' THEN 'ALWAYS' ELSE 'BY DEFAULT' END, k.increment);
+      END IF;
+      k.sequence := (SELECT c.sequence::text FROM meridian.key_columns(rel) c WHERE c.name = k."column");
+    ELSIF to_regclass(k.sequence) IS NULL THEN
+      CONTINUE;
+    ELSE
+      EXECUTE format('ALTER TABLE ONLY %s ALTER COLUMN %I SET DEFAULT %s', rel, k."column", k."default");
+    END IF;
+    EXECUTE format('ALTER SEQUENCE %s INCREMENT BY %s', k.sequence, k.increment);
+    IF EXISTS (SELECT FROM pg_sequence s WHERE s.seqrelid = to_regclass(k.sequence) AND largest BETWEEN s.seqmin AND s.seqmax) THEN
+      PERFORM setval(to_regclass(k.sequence), largest);
+    END IF;
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION meridian.restore_key_filling(regclass, jsonb) IS 'Step: undoes set_key_filling(); sequences go on above every number in the table.';
+REVOKE ALL ON FUNCTION meridian.restore_key_filling(regclass, jsonb) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.restore_key_filling(regclass, jsonb) TO meridian_admin;
+
+CREATE FUNCTION meridian.attach_triggers(rel regclass, rules text[]) RETURNS void
+  LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  stamp_column text := (SELECT substr(r, 9, length(r) - 9) FROM unnest(rules) r WHERE r LIKE 'row=lww(%)');
+  resolver text;
+  t record;
+BEGIN
+  IF stamp_column IS NOT NULL THEN
+    IF stamp_column LIKE '"%"' THEN
+      stamp_column := replace(substr(stamp_column, 2, length(stamp_column) - 2), '""', '"');
+    END IF;
+    resolver := format('meridian.lww(%L)', stamp_column);
+  ELSE
+    resolver := format('meridian.resolve(%s)', (SELECT string_agg(quote_literal(r), ', ' ORDER BY n) FROM unnest(rules) WITH ORDINALITY u(r, n)));
+    IF NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = rel AND a.attname = '_meridian' AND NOT a.attisdropped) THEN
+      EXECUTE format('ALTER TABLE ONLY %s ADD COLUMN _meridian meridian.row_state', rel);
+    END IF;
+  END IF;
+  FOR t IN VALUES ('00_meridian_apply', 'BEFORE INSERT OR UPDATE', 'ROW', resolver),
+                  ('zz_meridian_stamp', 'BEFORE INSERT OR UPDATE', 'ROW', resolver),
+                  ('zz_meridian_delete', 'AFTER DELETE', 'ROW', resolver),
+                  ('zz_meridian_truncate', 'BEFORE TRUNCATE', 'STATEMENT', 'meridian.refuse_truncate()')
+  LOOP
+    -- A schema dump of another member brings our triggers along.
+    IF EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = rel AND g.tgname = t.column1) THEN
+      EXECUTE format('DROP TRIGGER %I ON %s', t.column1, rel);
+    END IF;
+    EXECUTE format('CREATE TRIGGER %I %s ON %s FOR EACH %s EXECUTE FUNCTION %s', t.column1, t.column2, rel, t.column3, t.column4);
+    EXECUTE format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER %I', rel, t.column1);
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION meridian.attach_triggers(regclass, text[]) IS 'Step: adds the column and the triggers that the rules need.';
+REVOKE ALL ON FUNCTION meridian.attach_triggers(regclass, text[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.attach_triggers(regclass, text[]) TO meridian_admin;
+
+CREATE FUNCTION meridian.lock_table(rel regclass) RETURNS void
+  LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', rel);
+END
+$$;
+COMMENT ON FUNCTION meridian.lock_table(regclass) IS 'Step: nobody reads or writes the table until the transaction ends.';
+REVOKE ALL ON FUNCTION meridian.lock_table(regclass) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.lock_table(regclass) TO meridian_admin;
+
+CREATE FUNCTION meridian.attach_table(id integer, rel regclass, rules text[], ids text, keys name[], above bigint) RETURNS void
+  LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  PERFORM meridian.note_issued('table', id);
+  IF EXISTS (SELECT FROM meridian.replicated_table t WHERE t.id = attach_table.id) THEN
+    PERFORM meridian.attach_triggers(rel, rules);
+    RETURN;
+  END IF;
+  INSERT INTO meridian.replicated_table (id, rel, rules, ids, keys, key_undo)
+    VALUES (id, rel, rules, ids, keys, meridian.set_key_filling(rel, ids, keys, above));
+  PERFORM meridian.attach_triggers(rel, rules);
+END
+$$;
+COMMENT ON FUNCTION meridian.attach_table(integer, regclass, text[], text, name[], bigint) IS 'Step: the table stamps its writes and merges incoming ones from now on. Nothing leaves or arrives yet.';
+REVOKE ALL ON FUNCTION meridian.attach_table(integer, regclass, text[], text, name[], bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.attach_table(integer, regclass, text[], text, name[], bigint) TO meridian_admin;
+
+CREATE FUNCTION meridian.publish_table(id integer) RETURNS void
+  LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  rel regclass := (SELECT t.rel FROM meridian.replicated_table t WHERE t.id = publish_table.id);
+BEGIN
+  IF EXISTS (SELECT FROM pg_publication_rel pr JOIN pg_publication p ON p.oid = pr.prpubid
+              WHERE p.pubname = 'meridian' AND pr.prrelid = rel) THEN
+    RETURN;
+  END IF;
+  -- Without writers: what a running transaction still writes might leave by the old idea of the publication.
+  EXECUTE format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', rel);
+  EXECUTE format('ALTER PUBLICATION meridian ADD TABLE ONLY %s', rel);
+END
+$$;
+COMMENT ON FUNCTION meridian.publish_table(integer) IS 'Step: changes of the table leave this node. Every node has it attached by now.';
+REVOKE ALL ON FUNCTION meridian.publish_table(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.publish_table(integer) TO meridian_admin;
+
+CREATE FUNCTION meridian.unpublish_table(id integer) RETURNS void
+  LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  relation oid := (SELECT t.rel FROM meridian.replicated_table t WHERE t.id = unpublish_table.id);
+BEGIN
+  IF EXISTS (SELECT FROM pg_publication_rel pr JOIN pg_publication p ON p.oid = pr.prpubid
+              WHERE p.pubname = 'meridian' AND pr.prrelid = relation) THEN
+    EXECUTE format('ALTER PUBLICATION meridian DROP TABLE ONLY %s', relation::regclass);
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION meridian.unpublish_table(integer) IS 'Step: changes of the table do not leave this node any more.';
+REVOKE ALL ON FUNCTION meridian.unpublish_table(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.unpublish_table(integer) TO meridian_admin;
+
+CREATE FUNCTION meridian.detach_table(id integer) RETURNS void
+  LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  there meridian.replicated_table;
+  t record;
+BEGIN
+  SELECT * INTO there FROM meridian.replicated_table r WHERE r.id = detach_table.id;
+  IF NOT FOUND THEN
+    RETURN;
+  END IF;
+  PERFORM meridian.unpublish_table(id);
+  IF EXISTS (SELECT FROM pg_class c WHERE c.oid = there.rel) THEN
+    FOR t IN SELECT g.tgname FROM pg_trigger g
+              WHERE g.tgrelid = there.rel AND g.tgname IN ('00_meridian_apply', 'zz_meridian_stamp', 'zz_meridian_delete', 'zz_meridian_truncate') LOOP
+      EXECUTE format('DROP TRIGGER %I ON %s', t.tgname, there.rel);
+    END LOOP;
+    IF EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = there.rel AND a.attname = '_meridian' AND NOT a.attisdropped
+                  AND a.atttypid = 'meridian.row_state'::regtype) THEN
+      EXECUTE format('ALTER TABLE ONLY %s DROP COLUMN _meridian', there.rel);
+    END IF;
+    PERFORM meridian.restore_key_filling(there.rel, there.key_undo);
+  END IF;
+  DELETE FROM meridian.tombstone d WHERE d.table_id = detach_table.id;
+  DELETE FROM meridian.parked_image p WHERE p.rel = there.rel;
+  DELETE FROM meridian.replicated_table r WHERE r.id = detach_table.id;
+END
+$$;
+COMMENT ON FUNCTION meridian.detach_table(integer) IS 'Step: takes from the table what attach_table() and publish_table() gave it; its rows stay.';
+REVOKE ALL ON FUNCTION meridian.detach_table(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.detach_table(integer) TO meridian_admin;
+
+CREATE FUNCTION meridian.copied_columns(rel regclass) RETURNS text
+  LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attname)
+    FROM pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+$$;
+COMMENT ON FUNCTION meridian.copied_columns(regclass) IS 'Step: the columns of a row image as a list for COPY, in an order that is the same on every node.';
+REVOKE ALL ON FUNCTION meridian.copied_columns(regclass) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.copied_columns(regclass) TO meridian_admin;
+
+CREATE FUNCTION meridian.blockers(waiting integer) RETURNS text
+  LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+  WITH waiter AS (
+    SELECT a.pid, a.wait_event FROM pg_stat_activity a WHERE a.pid = $1 AND a.wait_event_type = 'Lock'
+  ), open AS (
+    SELECT format('process %s (%s, user %s, %stransaction open since %s, %s)', a.pid, COALESCE(NULLIF(a.application_name, ''), a.backend_type),
+                  COALESCE(a.usename, '-'), CASE WHEN a.backend_xid IS NOT NULL THEN format('xid %s, ', a.backend_xid) END,
+                  date_trunc('second', COALESCE(a.xact_start, a.backend_start)), COALESCE(a.state, '-')) AS what, a.xact_start AS since
+      FROM pg_stat_activity a, waiter w
+     WHERE a.pid = ANY (pg_blocking_pids(w.pid))
+        OR w.wait_event = 'transactionid' AND a.backend_xid IS NOT NULL AND a.pid <> w.pid
+    UNION ALL
+    SELECT format('prepared transaction %L (xid %s, since %s)', p.gid, p.transaction, date_trunc('second', p.prepared)), p.prepared
+      FROM pg_prepared_xacts p, waiter w
+     WHERE w.wait_event = 'transactionid' OR 0 = ANY (pg_blocking_pids(w.pid))
+  )
+  SELECT string_agg(what, '; ' ORDER BY since) FROM open
+$$;
+COMMENT ON FUNCTION meridian.blockers(integer) IS 'What the process waits for: open transactions and holders of locks. NULL if it waits for none.';
+REVOKE ALL ON FUNCTION meridian.blockers(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.blockers(integer) TO meridian_admin;
+
+-- Public functions -------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION meridian.own_dsn() RETURNS text
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$ SELECT m.dsn FROM meridian.member m JOIN meridian.local_member l ON l.member = m.id $$;
+COMMENT ON FUNCTION meridian.own_dsn() IS 'Connection string of this member; NULL if this database is in no mesh.';
+REVOKE ALL ON FUNCTION meridian.own_dsn() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.own_dsn() TO meridian_admin;
+
+CREATE FUNCTION meridian.replicate(rel regclass, VARIADIC rules text[] DEFAULT '{}') RETURNS void
+  LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'meridian_replicate';
+COMMENT ON FUNCTION meridian.replicate(regclass, text[]) IS 'Replicates a table on every node: rules are column=rule and the options delete=, ids=, row=lww(column). Called once, on any node; rows that exist reach all. A repeat with the same rules completes what is missing.';
+REVOKE ALL ON FUNCTION meridian.replicate(regclass, text[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.replicate(regclass, text[]) TO meridian_admin;
+
+CREATE FUNCTION meridian.unreplicate(rel regclass) RETURNS void
+  LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'meridian_unreplicate';
+COMMENT ON FUNCTION meridian.unreplicate(regclass) IS 'Ends the replication of a table on every node. Rows stay; column, triggers and tombstones go.';
+REVOKE ALL ON FUNCTION meridian.unreplicate(regclass) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.unreplicate(regclass) TO meridian_admin;

@@ -1,0 +1,139 @@
+-- Settings that a mesh needs, and what else stands in its way on this server.
+--
+-- Mandatory items stop create_node() and join(); the others are advice. Read live, so a changed postgresql.conf shows
+-- after a restart or reload.
+
+CREATE FUNCTION meridian.setting_items(members integer)
+  RETURNS TABLE (setting text, required text, ok boolean, fix text, mandatory boolean)
+  LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+  WITH need AS (
+    SELECT GREATEST($1, 2) - 1 AS peers,
+           (SELECT count(*) FROM pg_replication_slots s WHERE s.plugin IS DISTINCT FROM 'meridian_mesh')::integer AS other_slots,
+           (SELECT count(*) FROM pg_subscription s WHERE s.subenabled AND s.subname !~ '^meridian_[0-9]+$')::integer AS other_subscriptions,
+           (SELECT count(*) FROM pg_stat_get_wal_senders() w
+             WHERE NOT EXISTS (SELECT FROM pg_replication_slots s WHERE s.active_pid = w.pid AND s.plugin = 'meridian_mesh'))::integer AS other_senders
+  ), number AS (
+    SELECT 'max_replication_slots' AS setting, GREATEST(peers + other_slots, peers + other_subscriptions) AS least FROM need
+    UNION ALL SELECT 'max_active_replication_origins', peers + other_subscriptions FROM need
+    UNION ALL SELECT 'max_wal_senders', peers + other_senders FROM need
+    UNION ALL SELECT 'max_logical_replication_workers', peers + other_subscriptions FROM need
+    -- Apply workers, their launcher, Meridian's keeper and one set-up worker.
+    UNION ALL SELECT 'max_worker_processes', peers + other_subscriptions + 3 FROM need
+  )
+  SELECT n.setting, format('at least %s for %s members', n.least, GREATEST($1, 2)), s.setting::integer >= n.least,
+         format('%s = %s', n.setting, n.least + 4), true
+    FROM number n JOIN pg_settings s ON s.name = n.setting
+  UNION ALL
+  SELECT 'wal_level', 'logical', current_setting('wal_level') = 'logical', 'wal_level = logical', true
+  UNION ALL
+  SELECT 'shared_preload_libraries', 'meridian among them', 'meridian' = ANY (l.list),
+         format('shared_preload_libraries = %L', array_to_string(l.list || 'meridian'::text, ',')), true
+    FROM (SELECT array_remove(regexp_split_to_array(replace(current_setting('shared_preload_libraries'), '"', ''), '\s*,\s*'), '') AS list) l
+  UNION ALL
+  SELECT 'output_plugin_libraries', 'pgoutput and meridian_mesh among them', l.list @> ARRAY['pgoutput', 'meridian_mesh'],
+         format('output_plugin_libraries = %L', array_to_string(l.list || CASE WHEN 'pgoutput' = ANY (l.list) THEN '{}'::text[] ELSE ARRAY['pgoutput'] END
+                                                                       || ARRAY['meridian_mesh'], ', ')), true
+    FROM (SELECT array_remove(regexp_split_to_array(replace(s.setting, '"', ''), '\s*,\s*'), '') AS list
+            FROM pg_settings s WHERE s.name = 'output_plugin_libraries') l
+  UNION ALL
+  SELECT 'meridian.node', 'the name of this server', COALESCE(current_setting('meridian.node', true), '') <> '',
+         'meridian.node = ''<name of this server>''', true
+  UNION ALL
+  SELECT 'meridian.region', 'the region of this server', COALESCE(current_setting('meridian.region', true), '') <> '',
+         'meridian.region = ''<region of this server>''', true
+  UNION ALL
+  SELECT 'meridian.database', 'the replicated database', COALESCE(current_setting('meridian.database', true), '') = current_database(),
+         format('meridian.database = %L', current_database()), true
+  UNION ALL
+  SELECT 'wal_retrieve_retry_interval', 'at most 1s (advice: apply workers start again after so long)',
+         s.setting::integer <= 1000, 'wal_retrieve_retry_interval = 500ms', false
+    FROM pg_settings s WHERE s.name = 'wal_retrieve_retry_interval'
+  UNION ALL
+  SELECT 'track_commit_timestamp', 'on or off (advice: not used)', true, NULL, false
+$$;
+COMMENT ON FUNCTION meridian.setting_items(integer) IS 'Settings that a mesh of so many members needs on this server.';
+REVOKE ALL ON FUNCTION meridian.setting_items(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.setting_items(integer) TO meridian_admin;
+
+CREATE FUNCTION meridian.mesh_items()
+  RETURNS TABLE (setting text, value text, required text, fix text)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT format('trigger %I on %s', g.tgname, t.rel), format('fires %s ours', CASE WHEN g.tgname < '00_meridian_apply' THEN 'before' ELSE 'after' END),
+         'a name between 00_meridian_apply and zz_meridian_stamp',
+         format('ALTER TRIGGER %I ON %s RENAME TO %I', g.tgname, t.rel, left('user_' || g.tgname, 63))
+    FROM meridian.replicated_table t
+    JOIN pg_trigger g ON g.tgrelid = t.rel AND NOT g.tgisinternal
+   -- BEFORE (2) and ROW (1); of INSERT (4) or UPDATE (16); by name in C order, as triggers fire.
+   WHERE g.tgtype & 3 = 3 AND g.tgtype & 20 <> 0
+     AND g.tgname NOT IN ('00_meridian_apply', 'zz_meridian_stamp')
+     AND (g.tgname < '00_meridian_apply' OR g.tgname > 'zz_meridian_stamp')
+  UNION ALL
+  SELECT format('trigger %I on %s', o.name, t.rel),
+         CASE g.tgenabled WHEN 'D' THEN 'disabled' WHEN 'R' THEN 'enabled for replicas only' WHEN 'O' THEN 'not enabled always' ELSE 'missing' END,
+         'enabled always',
+         CASE WHEN g.oid IS NULL THEN format('SELECT meridian.replicate(%L, ...) with the same rules', t.rel)
+              ELSE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', t.rel, o.name) END
+    FROM meridian.replicated_table t
+    JOIN pg_class c ON c.oid = t.rel
+    CROSS JOIN unnest(ARRAY['00_meridian_apply', 'zz_meridian_stamp', 'zz_meridian_delete', 'zz_meridian_truncate']) o(name)
+    LEFT JOIN pg_trigger g ON g.tgrelid = t.rel AND g.tgname = o.name
+   WHERE g.tgenabled IS DISTINCT FROM 'A'
+  UNION ALL
+  SELECT format('table %s', t.id), 'dropped', 'the table on every node', 'drop_node() or leave(), and join again'
+    FROM meridian.replicated_table t WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = t.rel)
+  UNION ALL
+  SELECT format('subscription %s', s.subname), p.problem, p.required, format(p.fix, s.subname)
+    FROM pg_subscription s
+    JOIN pg_database d ON d.oid = s.subdbid AND d.datname = current_database()
+    CROSS JOIN LATERAL (VALUES
+      (NOT s.subenabled, 'disabled', 'enabled', 'ALTER SUBSCRIPTION %I ENABLE'),
+      (s.subbinary, 'binary', 'binary = false', 'ALTER SUBSCRIPTION %I SET (binary = false)'),
+      (to_jsonb(s) ->> 'substream' IN ('p'), 'streaming = parallel', 'streaming = off', 'ALTER SUBSCRIPTION %I SET (streaming = off)'),
+      (s.subtwophasestate <> 'd', 'two_phase', 'two_phase = false', 'drop_node() and join() again: two_phase of subscription %I'),
+      (NOT s.subpublications @> ARRAY['meridian'], 'without publication meridian', 'publication meridian', 'ALTER SUBSCRIPTION %I SET PUBLICATION meridian WITH (refresh = false)')
+    ) p(wrong, problem, required, fix)
+   WHERE s.subname ~ '^meridian_[0-9]+$' AND p.wrong
+  UNION ALL
+  SELECT format('subscription meridian_%s', m.id), 'missing', 'one for each other member', 'SELECT meridian.join(...) again on the node that was joining'
+    FROM meridian.member m, meridian.local_member l
+   WHERE m.id <> l.member
+     AND NOT EXISTS (SELECT FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid AND d.datname = current_database()
+                      WHERE s.subname = format('meridian_%s', m.id))
+  UNION ALL
+  SELECT 'publication meridian', 'publishes more than inserts', 'publish = ''insert''', 'ALTER PUBLICATION meridian SET (publish = ''insert'')'
+    FROM pg_publication p WHERE p.pubname = 'meridian' AND (p.pubupdate OR p.pubdelete OR p.pubtruncate OR NOT p.pubinsert)
+$$;
+COMMENT ON FUNCTION meridian.mesh_items() IS 'Triggers, subscriptions and publication of the mesh that are not as set-up left them; empty if all are.';
+REVOKE ALL ON FUNCTION meridian.mesh_items() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.mesh_items() TO PUBLIC;
+
+CREATE FUNCTION meridian.config_items(members integer)
+  RETURNS TABLE (setting text, value text, required text, ok boolean, fix text, mandatory boolean)
+  LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT i.setting, COALESCE(current_setting(i.setting, true), ''), i.required, i.ok, CASE WHEN NOT i.ok THEN i.fix END, i.mandatory
+    FROM meridian.setting_items($1) i
+  UNION ALL
+  SELECT m.setting, m.value, m.required, false, m.fix, false FROM meridian.mesh_items() m
+$$;
+COMMENT ON FUNCTION meridian.config_items(integer) IS 'check_config() for a mesh of so many members, and which items stop create_node() and join().';
+REVOKE ALL ON FUNCTION meridian.config_items(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.config_items(integer) TO meridian_admin;
+
+CREATE FUNCTION meridian.check_config()
+  RETURNS TABLE (setting text, value text, required text, ok boolean, fix text)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT c.setting, c.value, c.required, c.ok, c.fix
+    FROM meridian.config_items((SELECT count(*) FROM meridian.member)::integer) c
+$$;
+COMMENT ON FUNCTION meridian.check_config() IS 'Every setting that a mesh needs, whether it is right, and the line for postgresql.conf (or the command) that makes it right.';
+REVOKE ALL ON FUNCTION meridian.check_config() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.check_config() TO PUBLIC;
+
+CREATE FUNCTION meridian.parked_count() RETURNS bigint
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$ SELECT count(*) FROM meridian.parked_image $$;
+COMMENT ON FUNCTION meridian.parked_count() IS 'How many incoming changes wait on this node because they could not be applied.';

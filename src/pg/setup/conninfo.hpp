@@ -1,0 +1,38 @@
+// Connection strings of users: parsed by libpq, completed by us, never shown with a password.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace meridian::pg::setup {
+
+/// A parsed connection string (keyword=value pairs or a URI, as libpq takes them).
+class Conninfo {
+ public:
+  /// Throws SetupError 22023, `what` names the argument. libpq's own message would quote parts of the string.
+  Conninfo(const std::string& text, const std::string& what);
+
+  /// Throws SetupError unless a user who is no superuser may make the server connect so: a password in the string, and
+  /// no keyword that reads the server's files, uses its identity, or reaches a socket directory of its choice.
+  void refuse_server_identity() const;
+
+  /// Keywords and values for PQconnectStartParams: what the string says, then our own where it says nothing, and what
+  /// we insist on.
+  [[nodiscard]] std::vector<std::pair<std::string, std::string>> parameters() const;
+
+  /// The text with every password replaced.
+  [[nodiscard]] std::string redact(std::string text) const;
+
+  /// Empty if not given.
+  [[nodiscard]] std::string_view value(std::string_view keyword) const;
+
+ private:
+  std::vector<std::pair<std::string, std::string>> given_;
+};
+
+/// The connection string as keyword=value pairs without passwords; "(unreadable)" if libpq cannot parse it.
+std::string redacted_dsn(const std::string& dsn);
+
+}  // namespace meridian::pg::setup

@@ -1,0 +1,46 @@
+// Existing rows on their way between nodes.
+//
+// Rows travel as states and merge, so order, repetition and rows that change meanwhile do no harm. What must hold: the
+// copy begins after the receiver has begun to listen to the source, so that what the copy's snapshot misses comes in
+// the stream.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "pg/setup/mesh.hpp"
+
+namespace meridian::pg::setup {
+
+/// A row of meridian.replicated_table with the table's name, quoted, the same on every node.
+struct Table {
+  int id = 0;
+  std::string name;
+  std::string rules;  ///< text[] literal
+  std::string ids;
+  std::string keys;  ///< name[] literal
+  friend bool operator==(const Table&, const Table&) = default;
+};
+
+std::vector<Table> read_tables(Connection& db);
+
+/// Copies tables between nodes, over connections of its own that are kept for the next copy.
+class Copier {
+ public:
+  explicit Copier(Session& session) : session_(session) {}
+  /// Tombstones, then rows, of these tables.
+  void copy(Node& source, Node& target, const std::vector<Table>& tables);
+  /// Makes what was copied durable. To be called before the copy is reported as done.
+  void flush();
+
+ private:
+  Connection& connection(Node& node);
+  void copy_table(Node& source, Node& target, const Table& table);
+
+  Session& session_;
+  std::map<Node*, std::unique_ptr<Connection>> connections_;
+};
+
+}  // namespace meridian::pg::setup

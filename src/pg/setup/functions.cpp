@@ -1,0 +1,135 @@
+// The public SQL functions of set-up: they check their arguments, and have a worker do the work. Glue lane throughout.
+
+#include "pg/errors.hpp"
+#include "pg/setup/conninfo.hpp"
+#include "pg/setup/job.hpp"
+#include "pg/support/function.hpp"
+
+namespace meridian::pg::setup {
+namespace {
+
+constexpr Size longest_name = NAMEDATALEN - 1;
+
+/// Names become part of settings and messages on every node.
+void check_name(const char* what, const char* name) {
+  if (*name != '\0' && std::strlen(name) <= longest_name) return;
+  ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                  *name == '\0' ? errmsg("%s must not be empty", what) : errmsg("%s is longer than 63 bytes", what),
+                  errhint("Give a name of 1 to 63 bytes.")));
+}
+
+/// Connection string by which the worker reaches its own database.
+const char* own_dsn() {
+  SPI_connect();
+  const int result = SPI_execute("SELECT meridian.own_dsn()", true, 1);
+  if (result != SPI_OK_SELECT || SPI_processed != 1) elog(ERROR, "meridian.own_dsn() gave no row");
+  const char* value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+  // Into the caller's context: SPI's own is gone after SPI_finish.
+  char* dsn = nullptr;
+  if (value != nullptr) {
+    dsn = static_cast<char*>(SPI_palloc(std::strlen(value) + 1));
+    std::strcpy(dsn, value);
+  }
+  SPI_finish();
+  if (dsn == nullptr) {
+    ereport(ERROR, (errcode(errcode_not_a_member), errmsg("this database is not a member of a mesh"),
+                    errhint("Call meridian.create_node() or meridian.join() first.")));
+  }
+  return dsn;
+}
+
+void refuse_recovery() {
+  if (!RecoveryInProgress()) return;
+  ereport(ERROR, (errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION), errmsg("this server is a standby"),
+                  errhint("Call the function on the primary.")));
+}
+
+Datum member_number(const char* result) { return Int32GetDatum(result == nullptr ? 0 : std::atoi(result)); }
+
+/// Own dsn, then the rules.
+void replicate_table(Oid relation, ArrayType* rules) {
+  Datum* elements = nullptr;
+  bool* nulls = nullptr;
+  int count = 0;
+  deconstruct_array(rules, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &count);
+  auto** texts = static_cast<const char**>(palloc(sizeof(char*) * (count + 1)));
+  for (int i = 0; i < count; ++i) {
+    if (nulls[i]) {
+      ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("a rule is NULL"),
+                      errhint("Write each rule as column=rule.")));
+    }
+    texts[i + 1] = TextDatumGetCString(elements[i]);
+  }
+  texts[0] = own_dsn();
+  run_task(Task::replicate, relation, texts, count + 1);
+}
+
+}  // namespace
+}  // namespace meridian::pg::setup
+
+using meridian::pg::setup::run_task;
+using meridian::pg::setup::Task;
+
+MERIDIAN_FUNCTION(meridian_create_node)
+{
+  const char* const texts[] = {text_to_cstring(PG_GETARG_TEXT_PP(0)), text_to_cstring(PG_GETARG_TEXT_PP(1)),
+                               text_to_cstring(PG_GETARG_TEXT_PP(2))};
+  meridian::pg::setup::refuse_recovery();
+  meridian::pg::setup::check_name("the name of the node", texts[0]);
+  meridian::pg::setup::check_name("the region", texts[1]);
+  return meridian::pg::setup::member_number(run_task(Task::create_node, InvalidOid, texts, 3));
+}
+
+MERIDIAN_FUNCTION(meridian_join)
+{
+  const char* const texts[] = {text_to_cstring(PG_GETARG_TEXT_PP(0)), text_to_cstring(PG_GETARG_TEXT_PP(1)),
+                               text_to_cstring(PG_GETARG_TEXT_PP(2)), text_to_cstring(PG_GETARG_TEXT_PP(3))};
+  meridian::pg::setup::refuse_recovery();
+  meridian::pg::setup::check_name("the name of the node", texts[0]);
+  meridian::pg::setup::check_name("the region", texts[1]);
+  return meridian::pg::setup::member_number(run_task(Task::join, InvalidOid, texts, 4));
+}
+
+MERIDIAN_FUNCTION(meridian_leave)
+{
+  meridian::pg::setup::refuse_recovery();
+  const char* const texts[] = {meridian::pg::setup::own_dsn()};
+  run_task(Task::leave, InvalidOid, texts, 1);
+  PG_RETURN_VOID();
+}
+
+MERIDIAN_FUNCTION(meridian_drop_node)
+{
+  meridian::pg::setup::refuse_recovery();
+  const char* const texts[] = {meridian::pg::setup::own_dsn(), text_to_cstring(PG_GETARG_TEXT_PP(0))};
+  run_task(Task::drop_node, InvalidOid, texts, 2);
+  PG_RETURN_VOID();
+}
+
+MERIDIAN_FUNCTION(meridian_replicate)
+{
+  meridian::pg::setup::refuse_recovery();
+  meridian::pg::setup::replicate_table(PG_GETARG_OID(0), PG_GETARG_ARRAYTYPE_P(1));
+  PG_RETURN_VOID();
+}
+
+MERIDIAN_FUNCTION(meridian_unreplicate)
+{
+  meridian::pg::setup::refuse_recovery();
+  const char* const texts[] = {meridian::pg::setup::own_dsn()};
+  run_task(Task::unreplicate, PG_GETARG_OID(0), texts, 1);
+  PG_RETURN_VOID();
+}
+
+MERIDIAN_FUNCTION(meridian_redact_dsn)
+{
+  const char* dsn = text_to_cstring(PG_GETARG_TEXT_PP(0));
+  // The core lane's answer must be in PostgreSQL's memory before its destructors run.
+  char* redacted = nullptr;
+  [&redacted, dsn] {
+    const std::string text = meridian::pg::setup::redacted_dsn(dsn);
+    const char* data = text.c_str();
+    redacted = meridian::pg::call([data] { return pstrdup(data); });
+  }();
+  PG_RETURN_TEXT_P(cstring_to_text(redacted));
+}

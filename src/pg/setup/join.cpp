@@ -1,0 +1,275 @@
+// join(): this database becomes a member of an existing mesh.
+//
+// Phases, and what a failure in each leaves:
+//   check    everything is looked at on every node; nothing is left
+//   prepare  member rows, publication, triggers, slots, disabled subscriptions; undone
+//   link     subscriptions are enabled: rows begin to flow, which cannot be taken back. From here on a failed join is
+//            completed by repeating it (the member's state is `joining`), or given up with drop_node()
+//   copy     rows and tombstones of `via` to here, and of here to everyone
+//
+// No gap: M's slot for us begins at some position of M. What M committed earlier reaches us through the copy of `via`,
+// which begins only when `via` has applied all that M had written by then.
+
+#include <algorithm>
+
+#include "pg/setup/copy.hpp"
+#include "pg/setup/mesh.hpp"
+#include "pg/setup/tasks.hpp"
+
+namespace meridian::pg::setup {
+namespace {
+
+class Join {
+ public:
+  explicit Join(Session& session) : session_(session), undo_(session) {}
+
+  std::string run() {
+    check();
+    undo_.guard([this] {
+      prepare();
+      undo_.forget();
+      completing([this] { link(); });
+    });
+    return std::to_string(me_.id);
+  }
+
+ private:
+  void check();
+  void check_newcomer();
+  void check_tables();
+  void check_table(const Table& table);
+  void clear_leftovers();
+  void prepare();
+  void attach_tables();
+  void connect_slots();
+  void link();
+  void completing(const std::function<void()>& work);
+
+  [[nodiscard]] const std::string& argument(std::size_t i) const { return session_.request().arguments.at(i); }
+
+  Session& session_;
+  Undo undo_;
+  std::unique_ptr<Node> here_;
+  std::unique_ptr<Node> via_;
+  std::unique_ptr<Mesh> mesh_;
+  Member me_;
+  bool resumed_ = false;
+  std::vector<Table> tables_;
+};
+
+void Join::check() {
+  here_ = connect_here(session_, argument(2), 2, Connection::Origin::caller);
+  via_ = std::make_unique<Node>(session_, "the node given as via", argument(3), Connection::Origin::caller);
+  load_facts(*via_, 2);
+  if (via_->facts.system_id == here_->facts.system_id && via_->facts.started_at == here_->facts.started_at) {
+    throw SetupError("22023", "via leads to this server itself", {},
+                     "Give the connection string of a member of the mesh to join.");
+  }
+  if (via_->facts.mesh.empty()) {
+    throw SetupError("55000", "the node given as via is in no mesh", {}, "Call meridian.create_node() there first.");
+  }
+  if (!here_->facts.mesh.empty() && here_->facts.mesh != via_->facts.mesh) {
+    throw SetupError("55000", "this database is a member of another mesh",
+                     "It is member " + std::to_string(here_->facts.member) + " there.", "Call meridian.leave() first.");
+  }
+  // A join that was cut off may have left this node's own name among the members.
+  mesh_ = std::make_unique<Mesh>(session_, *via_, Mesh::Absent::refuse, argument(0));
+  check_newcomer();
+  clear_leftovers();
+  mesh_->require_agreement(me_.id);
+  check_tables();
+}
+
+/// Decides who this node will be: a new member, or the one whose join was cut off.
+void Join::check_newcomer() {
+  const int size = static_cast<int>(mesh_->members().size()) + 1;
+  load_facts(*here_, size);
+  me_ = {0, argument(0), argument(1), argument(2), here_->facts.system_id, {}, "joining"};
+  for (const Member& member : mesh_->members()) {
+    const bool same_name = member.name == me_.name;
+    const bool same_server = member.system_id == me_.system_id;
+    const bool unfinished_here = here_->facts.member == member.id && here_->facts.member_state == "joining";
+    if (same_name && same_server && (member.state == "joining" || unfinished_here)) {
+      me_.id = member.id;
+      me_.joined_at = member.joined_at;
+      resumed_ = here_->facts.member == member.id;
+    } else if (same_server) {
+      throw SetupError("42710", "this server is a member of the mesh already",
+                       "It is " + node_label(member.name) + ", by its system identifier.",
+                       "A copy of a member's server cannot join: initdb a new one. To join under another name call "
+                       "meridian.leave() first.");
+    } else if (same_name) {
+      throw SetupError("42710", node_label(me_.name) + " is a member of the mesh already", {}, "Choose another name.");
+    }
+  }
+  if (!here_->facts.mesh.empty() && !resumed_) {
+    throw SetupError("42710", "this database is a member of the mesh already",
+                     "It is member " + std::to_string(here_->facts.member) + ".",
+                     "If that member was dropped, call meridian.leave() here first.");
+  }
+  if (!resumed_ && here_->facts.publication) {
+    throw SetupError("42710", "publication \"meridian\" exists already", {},
+                     "DROP PUBLICATION meridian; Meridian creates its own.");
+  }
+  if (me_.id == 0) me_.id = mesh_->next_member_id();
+  here_->member = me_;
+  here_->db.set_label(node_label(me_.name));
+  std::vector<Node*> all = {here_.get()};
+  for (const auto& node : mesh_->nodes()) {
+    load_facts(*node, size);
+    all.push_back(node.get());
+  }
+  for (const Node* node : all) {
+    if (node->facts.problems.empty()) continue;
+    throw SetupError(
+        "55000", "settings of " + node->db.label() + " do not suffice for a mesh of " + std::to_string(size),
+        node->facts.problems,
+        "Put these lines into its postgresql.conf and restart it; meridian.check_config() shows them all.");
+  }
+}
+
+/// What a join that died with its server has left on members while this node knows nothing of it.
+void Join::clear_leftovers() {
+  const bool known =
+      std::ranges::any_of(mesh_->members(), [this](const Member& member) { return member.id == me_.id; });
+  if (!known || resumed_) return;
+  for (const auto& node : mesh_->nodes()) node->db.query("SELECT meridian.remove_member($1)", {std::to_string(me_.id)});
+}
+
+void Join::check_tables() {
+  tables_ = read_tables(via_->db);
+  for (const auto& node : mesh_->nodes()) {
+    if (read_tables(node->db) == tables_) continue;
+    throw SetupError("55000", node->db.label() + " does not replicate the same tables as the node given as via", {},
+                     "A replicate or unreplicate was cut off: repeat it.");
+  }
+  for (const Table& table : tables_) check_table(table);
+}
+
+void Join::check_table(const Table& table) {
+  const std::string hint = "Create the tables first: pg_dump --schema-only of any member, restored here.";
+  if (here_->db.query("SELECT to_regclass($1)", {table.name}).null(0, 0)) {
+    throw SetupError("42P01", "replicated table " + table.name + " does not exist on this node", {}, hint);
+  }
+  here_->db.query("SELECT meridian.refuse_table($1)", {table.name});
+  here_->db.query("SELECT meridian.canonical_rules($1, $2)", {table.name, table.rules});
+  const std::string there = via_->db.query("SELECT meridian.table_shape($1)", {table.name}).text(0, 0);
+  const Rows differences = here_->db.query(
+      "SELECT code, difference FROM meridian.compare_shapes(meridian.table_shape($1), $2)", {table.name, there});
+  if (differences.count() > 0) {
+    std::string detail;
+    for (int i = 0; i < differences.count(); ++i) detail += (i == 0 ? "" : "\n") + differences.text(i, 1);
+    throw SetupError(differences.text(0, 0),
+                     "replicated table " + table.name + " differs between this node and the mesh", detail, hint);
+  }
+  if (table.ids == "stepped") here_->db.query("SELECT meridian.key_floor($1, $2)", {table.name, table.keys});
+}
+
+void Join::prepare() {
+  const std::string id = std::to_string(me_.id);
+  if (me_.joined_at.empty()) me_.joined_at = here_->db.query("SELECT now()").text(0, 0);
+  std::vector<Node*> all = {here_.get()};
+  for (const auto& node : mesh_->nodes()) all.push_back(node.get());
+
+  if (!resumed_) {
+    undo_.add([this] {
+      here_->db.recover();
+      here_->db.query("SELECT meridian.forget_mesh()");
+    });
+  }
+  here_->db.query("BEGIN");
+  here_->db.query("SELECT meridian.become_member($1, $2)", {mesh_->id(), id});
+  for (const Member& member : mesh_->members()) {
+    here_->db.query("SELECT meridian.add_member($1, $2, $3, $4, $5, $6, $7)",
+                    {std::to_string(member.id), member.name, member.region, member.dsn, member.system_id,
+                     member.joined_at, member.state});
+  }
+  attach_tables();
+  here_->db.query("COMMIT");
+
+  for (Node* node : all) {
+    if (node != here_.get() && !resumed_) {
+      undo_.add([node, id] {
+        node->db.recover();
+        node->db.query("SELECT meridian.remove_member($1)", {id});
+      });
+    }
+    node->db.query("SELECT meridian.add_member($1, $2, $3, $4, $5, $6, 'joining')",
+                   {id, me_.name, me_.region, me_.dsn, me_.system_id, me_.joined_at});
+  }
+  connect_slots();
+}
+
+void Join::attach_tables() {
+  for (const Table& table : tables_) {
+    std::int64_t above = 0;
+    if (table.ids == "stepped") {
+      above = std::stoll(here_->db.query("SELECT meridian.key_floor($1, $2)", {table.name, table.keys}).text(0, 0));
+      for (const auto& node : mesh_->nodes()) {
+        const std::string there =
+            node->db.query("SELECT meridian.key_floor($1, $2)", {table.name, table.keys}).text(0, 0);
+        above = std::max(above, static_cast<std::int64_t>(std::stoll(there)));
+      }
+    }
+    const std::string id = std::to_string(table.id);
+    here_->db.query("SELECT meridian.attach_table($1, $2, $3, $4, $5, $6)",
+                    {id, table.name, table.rules, table.ids, table.keys, std::to_string(above)});
+    here_->db.query("SELECT meridian.publish_table($1)", {id});
+  }
+}
+
+/// Slots first: a subscription made without creating one expects it there.
+void Join::connect_slots() {
+  const auto create_slot = [](Node& on, int reader) {
+    on.db.query_patiently(
+        "SELECT pg_create_logical_replication_slot(name, 'meridian_mesh') FROM (SELECT format('meridian_%s', "
+        "$1::integer)::name) s(name) "
+        "WHERE NOT EXISTS (SELECT FROM pg_replication_slots r WHERE r.slot_name = s.name)",
+        {std::to_string(reader)});
+  };
+  for (const auto& node : mesh_->nodes()) {
+    create_slot(*node, me_.id);
+    create_slot(*here_, node->member.id);
+  }
+  for (const auto& node : mesh_->nodes()) {
+    here_->db.query("SELECT meridian.subscribe($1)", {std::to_string(node->member.id)});
+    node->db.query("SELECT meridian.subscribe($1)", {std::to_string(me_.id)});
+  }
+}
+
+void Join::link() {
+  for (const auto& node : mesh_->nodes()) {
+    here_->db.query("ALTER SUBSCRIPTION meridian_" + std::to_string(node->member.id) + " ENABLE");
+    node->db.query("ALTER SUBSCRIPTION meridian_" + std::to_string(me_.id) + " ENABLE");
+  }
+  const int via = via_->facts.member;
+  for (const auto& node : mesh_->nodes()) {
+    if (node->member.id != via) drain(session_, *node, via);
+  }
+  Copier copier(session_);
+  copier.copy(*via_, *here_, tables_);
+  for (const auto& node : mesh_->nodes()) copier.copy(*here_, *node, tables_);
+  copier.flush();
+
+  // This node last: as long as it says `joining`, a repeat completes the join.
+  const std::string activate = "UPDATE meridian.member SET state = 'active' WHERE id = $1";
+  for (const auto& node : mesh_->nodes()) node->db.query(activate, {std::to_string(me_.id)});
+  here_->db.query(activate, {std::to_string(me_.id)});
+}
+
+void Join::completing(const std::function<void()>& work) {
+  try {
+    work();
+  } catch (SetupError& error) {
+    error.add_detail("The nodes are linked already; rows have not all been copied.");
+    error.suggest("Repeat the call to complete the join, or give it up with meridian.drop_node('" + me_.name +
+                  "') on another node.");
+    throw;
+  }
+}
+
+}  // namespace
+
+std::string join(Session& session) { return Join(session).run(); }
+
+}  // namespace meridian::pg::setup
