@@ -1,0 +1,249 @@
+// Local writes, re-sending, and the removal of tombstones.
+#include "sim/node.hpp"
+
+#include <algorithm>
+
+#include "core/stability.hpp"
+#include "sim/oracle.hpp"
+
+namespace meridian::sim {
+
+namespace {
+
+std::string name_of(int table, int key) { return "t" + std::to_string(table) + "/k" + std::to_string(key); }
+
+std::int64_t hundredths(const Decimal& amount) { return amount.with_scale(2).small_mantissa(); }
+
+/// `stamp` is `never` for a row from before replication.
+Operation insert_operation(const Shape& shape, int table, int key, Actor actor, Hlc stamp, const Values& values) {
+  Operation operation;
+  operation.table = table;
+  operation.key = key;
+  operation.actor = actor;
+  operation.birth = shape.delete_latest || stamp == never ? first_birth : stamp;
+  operation.stamp = stamp;
+  operation.groups = 0xff;
+  operation.group_values = values.groups;
+  for (std::size_t i = 0; i < values.counters.size(); ++i) {
+    if (values.counters[i]) operation.deltas[i] = hundredths(*values.counters[i]);
+  }
+  operation.lattices = 0xff;
+  operation.lattice_values = values.lattices;
+  return operation;
+}
+
+}  // namespace
+
+std::uint64_t Node::physical_ms() const noexcept {
+  return static_cast<std::uint64_t>(world_->now_ms + world_->plan.skew_ms[at(index_)]);
+}
+
+Hlc Node::tick(Hlc above) noexcept { return clock_ = next_stamp(std::max(clock_, above), physical_ms()); }
+
+RowState Node::state_of(int table, int key) const {
+  const Cell& row = cell(table, key);
+  if (!row.present) return {};
+  if (!row.before_replication) return row.state;
+  const Shape& shape = world_->shape(table);
+  return state_before_replication(shape, contributions_of(shape, row.values));
+}
+
+Tombstone Node::known_deletes(const Cell& cell) const {
+  Tombstone all;
+  for (const Grave& grave : cell.graves) merge_tombstone(all, grave.tombstone);
+  return all;
+}
+
+void Node::refresh_counters(const Shape& shape, Cell& cell) const {
+  for (std::size_t i = 0; i < shape.counters.size(); ++i)
+    cell.values.counters[i] = cell.state.counter(shape.counters[i]);
+}
+
+Image Node::image_of(int table, int key, std::uint8_t missing) const {
+  const Cell& row = cell(table, key);
+  const Shape& shape = world_->shape(table);
+  Image image;
+  image.table = table;
+  image.key = key;
+  image.missing = missing;
+  image.before_replication = row.before_replication;
+  image.values = row.values;
+  if (!row.before_replication) image.state = row.state;
+  image.ghost.writes = living_writes(*world_, shape, row);
+  for (std::size_t i = 0; i < row.ghost.groups.size(); ++i) {
+    image.ghost.groups[i] = living_writes(*world_, shape, row.ghost.groups[i], row.deletes);
+    if ((missing >> i & 1) != 0) image.values.groups[i] = 0;
+  }
+  return image;
+}
+
+int log_before_replication(World& world, int table, int key, const Values& values) {
+  return world.log(insert_operation(world.shape(table), table, key, nobody, never, values));
+}
+
+void Node::put_before_replication(int table, int key, const Values& values, int operation) {
+  Cell& row = row_at(table, key);
+  row.present = true;
+  row.before_replication = true;
+  row.values = values;
+  row.ghost.add(operation);
+}
+
+void Node::insert(int table, int key, const Values& values, Transaction& out) {
+  Cell& row = row_at(table, key);
+  const Shape& shape = world_->shape(table);
+  const Tombstone deletes = known_deletes(row);
+  const Hlc stamp = tick(std::max(deletes.floor, deletes.stamp));
+  const Actor actor = world_->actor(index_);
+  row.present = true;
+  row.before_replication = false;
+  row.values = values;
+  row.state = insert_row(shape, actor, stamp, contributions_of(shape, values));
+  row.ghost.add(world_->log(insert_operation(shape, table, key, actor, stamp, values)));
+  world_->trace([&] {
+    return "node " + std::to_string(index_) + " inserts " + name_of(table, key) + " " + describe(shape, values) +
+           " at " + std::to_string(stamp.value);
+  });
+  out.push_back(image_of(table, key, 0));
+  retry_incomplete(table, key);
+}
+
+void Node::update(int table, int key, const Change& change, Transaction& out) {
+  Cell& row = row_at(table, key);
+  const Shape& shape = world_->shape(table);
+  RowState state = state_of(table, key);
+  const Hlc stamp = tick(state.highest_stamp());
+
+  Operation operation;
+  operation.table = table;
+  operation.key = key;
+  operation.actor = world_->actor(index_);
+  operation.birth = largest_birth(*world_, living_writes(*world_, shape, row));
+  operation.stamp = stamp;
+  operation.groups = change.groups;
+  Values values = row.values;
+  std::vector<Slot> groups;
+  std::vector<Contribution> deltas;
+  std::vector<Slot> lattices;
+  for (std::size_t i = 0; i < shape.groups.size(); ++i) {
+    if ((change.groups >> i & 1) == 0) continue;
+    groups.push_back(shape.groups[i]);
+    values.groups[i] = static_cast<std::int64_t>(world_->operations.size()) + 1;
+  }
+  operation.group_values = values.groups;
+  for (std::size_t i = 0; i < shape.counters.size(); ++i) {
+    if (!change.deltas[i]) continue;
+    deltas.push_back(Contribution{shape.counters[i], *change.deltas[i]});
+    operation.deltas[i] = hundredths(*change.deltas[i]);
+  }
+  for (std::size_t i = 0; i < shape.lattices.size(); ++i) {
+    const auto raised = combine(world_->table(table).lattice_rules[i], values.lattices[i], change.raises[i]);
+    if (raised == values.lattices[i]) continue;
+    lattices.push_back(shape.lattices[i]);
+    values.lattices[i] = raised;
+    operation.lattices |= static_cast<std::uint8_t>(1U << i);
+  }
+  operation.lattice_values = values.lattices;
+  if (groups.empty() && deltas.empty() && lattices.empty()) return;
+
+  update_row(state, shape, operation.actor, stamp, RowUpdate{groups, deltas, lattices});
+  row.state = state;
+  row.before_replication = false;
+  row.values = values;
+  refresh_counters(shape, row);
+  row.ghost.add(world_->log(operation));
+  world_->trace([&] {
+    return "node " + std::to_string(index_) + " updates " + name_of(table, key) + " to " + describe(shape, row.values) +
+           " at " + std::to_string(stamp.value);
+  });
+  out.push_back(image_of(table, key, change.missing & static_cast<std::uint8_t>(~change.groups)));
+}
+
+void Node::erase(int table, int key, Transaction& out) {
+  Cell& row = row_at(table, key);
+  const Shape& shape = world_->shape(table);
+  const RowState state = state_of(table, key);
+  const Hlc stamp = tick(state.highest_stamp());
+
+  Operation operation;
+  operation.is_delete = true;
+  operation.table = table;
+  operation.key = key;
+  operation.actor = world_->actor(index_);
+  operation.stamp = stamp;
+  operation.seen = living_writes(*world_, shape, row);
+  operation.floor = largest_birth(*world_, operation.seen);
+  Grave grave;
+  grave.table = table;
+  grave.key = key;
+  grave.tombstone = world_->model.delete_row(state, shape, operation.actor, stamp);
+  grave.operations.add(world_->log(operation));
+  world_->trace([&] {
+    return "node " + std::to_string(index_) + " deletes " + name_of(table, key) + " at " + std::to_string(stamp.value);
+  });
+  bury_cell(grave);
+  if (!world_->is(Variant::parked_escapes)) bury_parked(grave);
+  if (row.present) throw Violation("a local delete left the row alive");
+  out.push_back(grave);
+}
+
+void Node::touch(int table, int key, Transaction& out) const {
+  if (cell(table, key).present) out.push_back(image_of(table, key, 0));
+}
+
+std::vector<Transaction> Node::heal() const {
+  std::vector<Transaction> result;
+  for (std::size_t t = 0; t < world_->plan.tables.size(); ++t) {
+    for (int key = 0; key < all_keys; ++key) {
+      Transaction transaction;
+      const int table = static_cast<int>(t);
+      touch(table, key, transaction);
+      for (const Grave& grave : cell(table, key).graves) transaction.push_back(grave);
+      if (!transaction.empty()) result.push_back(std::move(transaction));
+    }
+  }
+  if (!world_->is(Variant::heal_without_parked)) {
+    for (const Parked& parked : parked_) result.push_back(Transaction{parked.item});
+  }
+  result.push_back(Transaction{HealMark{world_->generation}});
+  return result;
+}
+
+std::optional<Progress> Node::note_progress() const {
+  Progress progress;
+  progress.generation = world_->generation;
+  progress.safe = clock_;
+  for (int peer = 0; peer < world_->plan.nodes; ++peer) {
+    if (peer == index_ || !world_->lives(peer)) continue;
+    const Peer& known = peers_[at(peer)];
+    if (known.healed != world_->generation) return std::nullopt;
+    if (known.generation == world_->generation) progress.applied.push_back(AppliedUpTo{member_of(peer), known.applied});
+  }
+  return progress;
+}
+
+bool Node::keeps_tombstones() const noexcept {
+  return std::ranges::any_of(cells_, [](const auto& table) {
+    return std::ranges::any_of(table, [](const Cell& row) { return !row.graves.empty(); });
+  });
+}
+
+int Node::drop_stable_tombstones() {
+  std::vector<std::uint16_t> members;
+  std::vector<PeerProgress> progress;
+  for (int node = 0; node < world_->plan.nodes; ++node) {
+    if (!world_->lives(node)) continue;
+    members.push_back(member_of(node));
+    const Peer& peer = peers_[at(node)];
+    if (node != index_ && peer.generation == world_->generation) progress.push_back(peer.progress);
+  }
+  const Hlc cut = stable_cut(member_of(index_), members, progress);
+  return drop_tombstones([&](const Grave& grave) {
+    if (locks(grave.table, grave.key) || !may_drop(grave.tombstone, cut)) return false;
+    world_->trace(
+        [&] { return "node " + std::to_string(index_) + " drops a tombstone of " + name_of(grave.table, grave.key); });
+    return true;
+  });
+}
+
+}  // namespace meridian::sim

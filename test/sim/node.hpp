@@ -1,0 +1,149 @@
+// One node: its rows, tombstones, clock and parked changes, driven exactly as the triggers drive the core.
+//
+// A node is a value: copying one is taking a backup. It never looks at another node; what it knows of them came through
+// apply().
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/network.hpp"
+#include "sim/world.hpp"
+
+namespace meridian::sim {
+
+/// One primary key of one table at one node.
+struct Cell {
+  bool present = false;
+  bool before_replication = false;  ///< the row's state is NULL
+  Values values;
+  RowState state;  ///< of a present row with a state
+  std::vector<Grave> graves;
+  Ghost ghost;           ///< every write that this node ever learned of
+  OperationSet deletes;  ///< every delete that this node ever learned of
+};
+
+/// A change that waits: until its stamp is no longer in the future, or until the row that completes it is there.
+struct Parked {
+  int from = 0;
+  Item item;
+};
+
+/// A local transaction that has written and not yet committed. The keys it wrote are locked.
+struct OpenTransaction {
+  Transaction changes;
+  std::array<std::uint8_t, max_tables> locked{};
+};
+
+/// What a local UPDATE sets.
+struct Change {
+  std::uint8_t groups = 0;  ///< bit i: writes group i
+  std::array<std::optional<Decimal>, max_counters> deltas;
+  std::array<std::optional<std::int64_t>, max_lattices> raises;
+  std::uint8_t missing = 0;  ///< bit i: the values of group i do not travel, unless this change writes them
+};
+
+/// Notes that a row was there before replication; every node that had it shares the operation.
+int log_before_replication(World& world, int table, int key, const Values& values);
+
+class Node {
+ public:
+  /// Puts the empty node into its place in the world; before anything else.
+  void start(World& world, int index) noexcept {
+    world_ = &world;
+    index_ = index;
+  }
+
+  [[nodiscard]] const Cell& cell(int table, int key) const { return cells_.at(at(table)).at(at(key)); }
+  [[nodiscard]] RowState state_of(int table, int key) const;
+  [[nodiscard]] bool parks_anything() const noexcept { return !parked_.empty(); }
+  [[nodiscard]] std::string describe_parked() const;
+  [[nodiscard]] bool keeps_tombstones() const noexcept;
+  [[nodiscard]] bool locks(int table, int key) const noexcept {
+    return open && (open->locked.at(at(table)) >> key & 1) != 0;
+  }
+
+  // Local writes; what they change is appended to `out`. The caller has checked that the row is (or is not) there.
+  void put_before_replication(int table, int key, const Values& values, int operation);
+  void insert(int table, int key, const Values& values, Transaction& out);
+  void update(int table, int key, const Change& change, Transaction& out);
+  void erase(int table, int key, Transaction& out);
+  /// Sends the row again as it is, if it is there.
+  void touch(int table, int key, Transaction& out) const;
+  /// All that this node knows, cut into transactions: rows, tombstones, parked changes.
+  [[nodiscard]] std::vector<Transaction> heal() const;
+
+  /// True if nothing in the transaction has to wait for the open transaction of this node.
+  [[nodiscard]] bool can_apply(const Transaction& transaction) const;
+  void apply(const Transaction& transaction, int from);
+  /// The stream of `from` is read again from an earlier point: what was received of it counts no more.
+  void read_again(int from) noexcept { peers_[at(from)].progress.received = never; }
+  /// Tries again what is parked.
+  void retry_parked();
+
+  /// Notes the clock and what is applied, to be published when the open transaction has ended. Nothing if this node has
+  /// not been healed by all.
+  [[nodiscard]] std::optional<Progress> note_progress() const;
+  /// Drops the tombstones that are causally stable; returns how many.
+  int drop_stable_tombstones();
+  /// Drops the tombstones that `may_go` says; returns how many.
+  template <typename MayGo>
+  int drop_tombstones(MayGo may_go);
+
+  std::optional<OpenTransaction> open;
+  std::optional<Progress> noted;  ///< published when `open` ends
+
+ private:
+  /// What this node knows of another's progress.
+  struct Peer {
+    int generation = 0;
+    int healed = 0;  ///< the generation whose re-sending this node has received in full
+    Hlc applied;     ///< all that the peer stamped at or below is applied here
+    Hlc waiting;     ///< the same, once nothing of the peer is parked
+    PeerProgress progress;
+  };
+
+  static std::size_t at(int index) noexcept { return static_cast<std::size_t>(index); }
+  Cell& row_at(int table, int key) { return cells_.at(at(table)).at(at(key)); }
+  [[nodiscard]] std::uint64_t physical_ms() const noexcept;
+  Hlc tick(Hlc above) noexcept;
+  [[nodiscard]] Image image_of(int table, int key, std::uint8_t missing) const;
+  [[nodiscard]] Tombstone known_deletes(const Cell& cell) const;
+  void refresh_counters(const Shape& shape, Cell& cell) const;
+
+  void apply_item(const Item& item, int from);
+  void receive(const Image& image, int from);
+  void receive(const Grave& grave, int from);
+  void receive(const Progress& progress, int from);
+  void receive(const HealMark& mark, int from);
+  void merge_image(const Image& image, int from);
+  [[nodiscard]] Values merged_values(const Image& image, const Cell& cell, const Merge& merge) const;
+  void bury_cell(const Grave& grave);
+  void bury_parked(const Grave& grave);
+  void retry_incomplete(int table, int key);
+  void park(Item item, int from);
+  [[nodiscard]] bool ready(const Parked& parked) const;
+  [[nodiscard]] bool parks_tombstone_of(int peer) const;
+
+  World* world_ = nullptr;
+  int index_ = 0;
+  Hlc clock_;
+  std::array<std::array<Cell, all_keys>, max_tables> cells_;
+  std::vector<Parked> parked_;
+  std::array<Peer, max_nodes> peers_;
+};
+
+template <typename MayGo>
+int Node::drop_tombstones(MayGo may_go) {
+  int dropped = 0;
+  for (auto& table : cells_) {
+    for (Cell& cell : table) {
+      dropped += static_cast<int>(std::erase_if(cell.graves, may_go));
+    }
+  }
+  return dropped;
+}
+
+}  // namespace meridian::sim

@@ -1,0 +1,226 @@
+#include "sim/oracle.hpp"
+
+#include <algorithm>
+#include <tuple>
+
+#include "core/row_state_codec.hpp"
+
+namespace meridian::sim {
+
+namespace {
+
+const Operation& operation_at(const World& world, int operation) {
+  return world.operations[static_cast<std::size_t>(operation)];
+}
+
+auto group_order(const Operation& operation) { return std::tuple(operation.birth, operation.stamp, operation.actor); }
+
+std::string name_cell(int index, int table, int key) {
+  return "node " + std::to_string(index) + ", t" + std::to_string(table) + "/k" + std::to_string(key) + ": ";
+}
+
+/// Of several rows from before replication that differ, all nodes count the one with the largest amounts.
+OperationSet without_other_origins(const World& world, const OperationSet& writes) {
+  int chosen = -1;
+  writes.for_each([&](int i) {
+    const Operation& operation = operation_at(world, i);
+    if (operation.actor != nobody) return;
+    if (chosen < 0 || operation_at(world, chosen).deltas < operation.deltas) chosen = i;
+  });
+  OperationSet result;
+  writes.for_each([&](int i) {
+    if (i == chosen || operation_at(world, i).actor != nobody) result.add(i);
+  });
+  return result;
+}
+
+void check_groups(const World& world, const Shape& shape, const Cell& cell, const std::string& where) {
+  for (std::size_t g = 0; g < shape.groups.size(); ++g) {
+    const Operation* winner = nullptr;
+    living_writes(world, shape, cell.ghost.groups[g], cell.deletes).for_each([&](int i) {
+      const Operation& operation = operation_at(world, i);
+      if ((operation.groups >> g & 1) == 0) return;
+      const bool wins =
+          winner == nullptr || group_order(operation) > group_order(*winner) ||
+          (group_order(operation) == group_order(*winner) && operation.group_values[g] > winner->group_values[g]);
+      if (wins) winner = &operation;
+    });
+    if (winner != nullptr && winner->group_values[g] != cell.values.groups[g]) {
+      throw Violation(where + "group " + std::to_string(g) + " holds " + std::to_string(cell.values.groups[g]) +
+                      ", the winner wrote " + std::to_string(winner->group_values[g]));
+    }
+  }
+}
+
+void check_counters(const World& world, const Shape& shape, const Cell& cell, const OperationSet& living,
+                    const std::string& where) {
+  const OperationSet counted = without_other_origins(world, living);
+  for (std::size_t c = 0; c < shape.counters.size(); ++c) {
+    std::optional<std::int64_t> sum;
+    counted.for_each([&](int i) {
+      if (const auto delta = operation_at(world, i).deltas[c]) sum = sum.value_or(0) + *delta;
+    });
+    const auto& value = cell.values.counters[c];
+    const bool equal =
+        sum.has_value() == value.has_value() && (!sum || compare(*value, Decimal::from_mantissa(*sum, 2)) == 0);
+    if (!equal) {
+      throw Violation(where + "counter " + std::to_string(c) + " holds " + (value ? value->to_string() : "NULL") +
+                      ", its writes add up to " + (sum ? Decimal::from_mantissa(*sum, 2).to_string() : "NULL"));
+    }
+  }
+}
+
+void check_lattices(const World& world, const TableKind& kind, const Cell& cell, const OperationSet& living,
+                    const std::string& where) {
+  const Hlc birth = largest_birth(world, living);
+  for (std::size_t l = 0; l < kind.shape.lattices.size(); ++l) {
+    std::optional<std::int64_t> expected;
+    living.for_each([&](int i) {
+      const Operation& operation = operation_at(world, i);
+      if (operation.birth != birth || (operation.lattices >> l & 1) == 0) return;
+      expected = combine(kind.lattice_rules[l], expected, operation.lattice_values[l]);
+    });
+    if (expected != cell.values.lattices[l]) {
+      throw Violation(where + "lattice column " + std::to_string(l) + " holds " + describe(kind.shape, cell.values) +
+                      " instead of " + (expected ? std::to_string(*expected) : "NULL"));
+    }
+  }
+}
+
+bool same_birth(const World& world, const OperationSet& writes) {
+  const Hlc largest = largest_birth(world, writes);
+  bool same = true;
+  writes.for_each([&](int i) { same = same && operation_at(world, i).birth == largest; });
+  return same;
+}
+
+int deletes_of(const World& world, int table, int key) {
+  return static_cast<int>(std::ranges::count_if(world.operations, [&](const Operation& operation) {
+    return operation.is_delete && operation.table == table && operation.key == key;
+  }));
+}
+
+Take mirrored(Take take) noexcept {
+  if (take == Take::local) return Take::incoming;
+  return take == Take::incoming ? Take::local : take;
+}
+
+template <typename Decisions>
+bool mirror(const Decisions& a, const Decisions& b) {
+  return std::ranges::equal(a, b, [](const SlotDecision& x, const SlotDecision& y) {
+    return x.slot == y.slot && x.take == mirrored(y.take);
+  });
+}
+
+}  // namespace
+
+OperationSet living_writes(const World& world, const Shape& shape, const OperationSet& writes,
+                           const OperationSet& deletes) {
+  Hlc floor = never;
+  std::pair<Hlc, Actor> deleted{never, nobody};
+  deletes.for_each([&](int i) {
+    const Operation& operation = operation_at(world, i);
+    floor = std::max(floor, operation.floor);
+    deleted = std::max(deleted, std::pair(operation.stamp, operation.actor));
+  });
+  if (deletes.empty()) return writes;
+  OperationSet living;
+  writes.for_each([&](int i) {
+    const Operation& operation = operation_at(world, i);
+    const bool lives =
+        shape.delete_latest ? std::pair(operation.stamp, operation.actor) > deleted : operation.birth > floor;
+    if (lives) living.add(i);
+  });
+  return living;
+}
+
+OperationSet living_writes(const World& world, const Shape& shape, const Cell& cell) {
+  return living_writes(world, shape, cell.ghost.writes, cell.deletes);
+}
+
+Hlc largest_birth(const World& world, const OperationSet& writes) {
+  Hlc largest = never;
+  writes.for_each([&](int i) { largest = std::max(largest, operation_at(world, i).birth); });
+  return largest;
+}
+
+void check_cell(const World& world, const Node& node, int index, int table, int key) {
+  const Cell& cell = node.cell(table, key);
+  const TableKind& kind = world.table(table);
+  const OperationSet living = living_writes(world, kind.shape, cell);
+  const std::string where = name_cell(index, table, key);
+  if (cell.present == living.empty())
+    throw Violation(where + (cell.present ? "a dead row is there" : "a living row is missing"));
+  if (!cell.present) return;
+  check_groups(world, kind.shape, cell, where);
+  check_counters(world, kind.shape, cell, living, where);
+  check_lattices(world, kind, cell, living, where);
+}
+
+void check_merge(const Shape& shape, const RowState& local, const RowState& incoming, const Tombstone& floor,
+                 const Merge& merge) {
+  const Merge swapped = meridian::merge(incoming, local, shape, floor);
+  if (swapped.state != merge.state) throw Violation("merge is not commutative");
+  if (!mirror(merge.groups, swapped.groups) || !mirror(merge.lattices, swapped.lattices)) {
+    throw Violation("merge takes other values when the sides are exchanged");
+  }
+  if (merge.state_changed != (merge.state != local)) throw Violation("state_changed is wrong");
+  if (meridian::merge(merge.state, incoming, shape, floor).state_changed) throw Violation("merge is not idempotent");
+  if (local.live() && meridian::merge(merge.state, local, shape, floor).state_changed) {
+    throw Violation("merge is not inflationary");
+  }
+  RowState buried = merge.state;
+  bury(buried, shape, floor);
+  if (buried != merge.state) throw Violation("a merged state is not buried");
+}
+
+void check_knowledge(const World& world, const Shape& shape, const Cell& local, const Image& incoming,
+                     Knowledge knowledge) {
+  if (!local.present || world.plan.rows_differ) return;
+  if (shape.delete_latest && deletes_of(world, incoming.table, incoming.key) != 0) return;
+  const OperationSet mine = living_writes(world, shape, local);
+  const OperationSet& theirs = incoming.ghost.writes;
+  OperationSet all = mine;
+  all |= theirs;
+  if (!same_birth(world, all)) return;
+  const bool older = mine.within(theirs);
+  const bool newer = theirs.within(mine);
+  const Knowledge expected = older && newer ? Knowledge::equal
+                             : older        ? Knowledge::older
+                             : newer        ? Knowledge::newer
+                                            : Knowledge::concurrent;
+  if (knowledge != expected) throw Violation("the states' knowledge does not compare as the operations do");
+}
+
+void check_unseen(const World& world, const Shape& shape, const Cell& local, const RowState& state,
+                  const Grave& grave) {
+  if (!local.present || world.plan.rows_differ) return;
+  if (shape.delete_latest && deletes_of(world, grave.table, grave.key) != 1) return;
+  const Operation* erased = nullptr;
+  int count = 0;
+  grave.operations.for_each([&](int i) {
+    erased = &operation_at(world, i);
+    ++count;
+  });
+  const OperationSet mine = living_writes(world, shape, local);
+  OperationSet all = mine;
+  all |= erased->seen;
+  if (count != 1 || !same_birth(world, all)) return;
+  bool expected = false;
+  mine.for_each([&](int i) {
+    const Operation& operation = operation_at(world, i);
+    expected = expected || (!erased->seen.has(i) && operation.actor != erased->actor && operation.stamp != never);
+  });
+  if (unseen_by_deleter(state, grave.tombstone) != expected) {
+    throw Violation("what the deleter had not seen is judged wrongly");
+  }
+}
+
+void check_codec(const RowState& state) {
+  Bytes bytes;
+  encode(state, bytes);
+  if (decode({bytes.data(), bytes.size()}) != state) throw Violation("bytes of a state read back differently");
+  if (parse_text(to_text(state)) != state) throw Violation("text of a state reads back differently");
+}
+
+}  // namespace meridian::sim

@@ -1,0 +1,78 @@
+#include "sim/table.hpp"
+
+#include <algorithm>
+#include <string_view>
+
+namespace meridian::sim {
+
+namespace {
+
+TableKind make_kind(std::string name, std::vector<std::string_view> rules, bool default_group) {
+  TableKind kind;
+  kind.name = std::move(name);
+  const TableRules parsed = parse_rules(rules);
+  kind.shape = parsed.shape(default_group);
+  for (std::size_t i = 0; i < kind.shape.lattices.size(); ++i) {
+    const auto column = std::ranges::find(parsed.columns, kind.shape.lattices[i], &ColumnRuleEntry::slot);
+    kind.lattice_rules[i] = column->rule;
+  }
+  return kind;
+}
+
+std::vector<TableKind> make_kinds() {
+  std::vector<TableKind> kinds;
+  kinds.push_back(make_kind("latest", {}, true));
+  kinds.push_back(make_kind("one_group", {"delete=birth"}, true));
+  kinds.push_back(make_kind("groups", {"email=lww", "street=group:a", "city=group:a"}, true));
+  kinds.push_back(make_kind("counter", {"balance=counter"}, false));
+  kinds.push_back(make_kind("mixed", {"email=lww", "balance=counter", "seen=max"}, true));
+  kinds.push_back(make_kind("everything",
+                            {"email=lww", "balance=counter", "street=group:a", "city=group:a", "seen=max", "first=min",
+                             "stock=counter", "any=or", "every=and", "zip=group:b"},
+                            true));
+  return kinds;
+}
+
+}  // namespace
+
+const std::vector<TableKind>& table_kinds() {
+  static const std::vector<TableKind> kinds = make_kinds();
+  return kinds;
+}
+
+std::optional<std::int64_t> combine(ColumnRule rule, std::optional<std::int64_t> a, std::optional<std::int64_t> b) {
+  if (!a) return b;
+  if (!b) return a;
+  switch (rule) {
+    case ColumnRule::min:
+      return std::min(*a, *b);
+    case ColumnRule::logical_or:
+      return *a | *b;
+    case ColumnRule::logical_and:
+      return *a & *b;
+    default:
+      return std::max(*a, *b);
+  }
+}
+
+std::vector<Contribution> contributions_of(const Shape& shape, const Values& values) {
+  std::vector<Contribution> result;
+  for (std::size_t i = 0; i < shape.counters.size(); ++i) {
+    if (values.counters[i]) result.push_back(Contribution{shape.counters[i], *values.counters[i]});
+  }
+  return result;
+}
+
+std::string describe(const Shape& shape, const Values& values) {
+  std::string text = "(";
+  for (std::size_t i = 0; i < shape.groups.size(); ++i) text += " g" + std::to_string(values.groups[i]);
+  for (std::size_t i = 0; i < shape.counters.size(); ++i) {
+    text += " c" + (values.counters[i] ? values.counters[i]->to_string() : "NULL");
+  }
+  for (std::size_t i = 0; i < shape.lattices.size(); ++i) {
+    text += " l" + (values.lattices[i] ? std::to_string(*values.lattices[i]) : "NULL");
+  }
+  return text + " )";
+}
+
+}  // namespace meridian::sim
