@@ -44,7 +44,6 @@ REGRESS = $(basename $(notdir $(sort $(wildcard test/sql/*.sql))))
 REGRESS_OPTS = --inputdir=test --load-extension=meridian
 ISOLATION = $(basename $(notdir $(sort $(wildcard test/specs/*.spec))))
 ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=meridian --use-existing
-ISOLATION_TESTDB = $(CONTRIB_TESTDB)
 ifneq (,$(wildcard test/t/*.pl))
 TAP_TESTS = 1
 PROVE_TESTS ?= test/t/*.pl
@@ -55,6 +54,8 @@ EXTRA_CLEAN = $(OBJS:.o=.d) $(wildcard meridian--*.sql)
 # Without tests of a kind PGXS wants its variable undefined, not empty.
 ifeq (,$(REGRESS))
 undefine REGRESS
+else
+REGRESS_PREP = drop-test-database
 endif
 ifeq (,$(ISOLATION))
 undefine ISOLATION
@@ -62,12 +63,22 @@ endif
 
 include $(PGXS)
 
+ISOLATION_TESTDB = $(CONTRIB_TESTDB)
+
+$(OBJS): $(MERIDIAN_TOP)/src/module.mk
+$(shlib): $(MERIDIAN_TOP)/src/exports.map
 -include $(OBJS:.o=.d)
 
 # The folder is a prerequisite for the day a fragment is added or removed.
 $(INSTALL_SQL): $(SQL_FRAGMENTS) sql meridian.control
 	{ printf '%s\n' '\echo Use "CREATE EXTENSION meridian" to load this file. \quit'; cat /dev/null $(SQL_FRAGMENTS); } > $@.tmp
 	mv $@.tmp $@
+
+# pg_regress drops the database of the last run, and cannot while a worker of ours is connected to it.
+.PHONY: drop-test-database
+drop-test-database:
+	'$(bindir)/psql' -X -q -d postgres -c 'SET client_min_messages = warning' \
+	  -c 'DROP DATABASE IF EXISTS $(CONTRIB_TESTDB) WITH (FORCE)'
 
 # The plugins share objects with the extension, so they come after it even under make -j.
 .PHONY: plugins

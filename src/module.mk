@@ -18,7 +18,7 @@ PG_CXXFLAGS += -MMD -MP
 PG_CXXFLAGS += $(if $(WERROR),-Werror)
 
 # PGXS links with the C compiler.
-SHLIB_LINK += -lstdc++
+SHLIB_LINK += -Wl,--version-script=$(MERIDIAN_TOP)/src/exports.map -lstdc++
 
 # Nothing here is worth inlining into JIT-compiled queries, and PGXS gives clang none of the flags above.
 override with_llvm = no

@@ -93,6 +93,8 @@ start_cluster() {
   } | as_tester tee -a "$cluster/data/postgresql.conf" > /dev/null
   as_tester "$bin/pg_ctl" -D "$cluster/data" -l "$cluster/log" -o '-p 54100' -w -s start 9>&- || { cat "$cluster/log"; return 1; }
   export PGHOST=$cluster PGPORT=54100 PGUSER=postgres
+  # pg_regress makes it anew; isolation specs run in it, also when they run alone.
+  as_tester "$bin/createdb" contrib_regression
 }
 
 stop_cluster() {
