@@ -69,6 +69,16 @@ foreach my $mode (qw(immediate fast))
 	$last = $next;
 }
 
+# No stamp reaches the stored bound: while nobody can store a new one, a tick waits.
+my $locker = $us->background_psql($Meridian::database);
+$locker->query_safe('BEGIN; LOCK TABLE meridian.clock IN ACCESS EXCLUSIVE MODE');
+wait_until($us, 'SELECT extract(epoch FROM clock_timestamp()) * 1000 > bound >> 16 FROM meridian.clock_status()');
+like(sql_error($us, q{SET statement_timeout = '100ms'; SELECT meridian.hlc_now()}), qr/57014: canceling statement/,
+	'a tick beyond the bound waits');
+$locker->query_safe('COMMIT');
+$locker->quit;
+cmp_ok(tick($us), '>', $last, 'and goes on when the bound is stored');
+
 $us->append_conf('postgresql.conf', "meridian.max_clock_skew = '2 h'\n");
 $us->reload;
 wait_until($us, q{SELECT current_setting('meridian.max_clock_skew') = '2h'});
@@ -87,15 +97,15 @@ cmp_ok(sql($us, 'SELECT ahead_ms FROM meridian.clock_status()'), '<=', $hour + 4
 
 sql($us, 'CREATE TABLE stamp (id bigint PRIMARY KEY DEFAULT meridian.next_id(), stamp bigint UNIQUE DEFAULT meridian.hlc_now())');
 my $script = $us->basedir . '/insert.sql';
-append_to_file($script, "INSERT INTO stamp DEFAULT VALUES;\n");
+append_to_file($script, "INSERT INTO stamp SELECT FROM generate_series(1, 1000);\n");
 my @pgbench = ('pgbench', '-n', '-c', 8, '-f', $script, '-h', $us->host, '-p', $us->port, $Meridian::database);
 
-command_ok([ @pgbench, '-t', 250 ], 'eight writers');
-is(sql($us, 'SELECT count(DISTINCT id), count(DISTINCT stamp) FROM stamp'), '2000|2000', 'no stamp and no id came twice');
+command_ok([ @pgbench, '-t', 10 ], 'eight writers');
+is(sql($us, 'SELECT count(DISTINCT id), count(DISTINCT stamp) FROM stamp'), '80000|80000', 'no stamp and no id came twice');
 
 my ($out, $err) = ('', '');
 my $load = IPC::Run::start([ @pgbench, '-T', $PostgreSQL::Test::Utils::timeout_default ], '>', \$out, '2>', \$err);
-wait_until($us, 'SELECT count(*) > 4000 FROM stamp');
+wait_until($us, 'SELECT count(*) > 100000 FROM stamp');
 $us->stop('immediate');
 $load->finish;
 $us->start;
