@@ -53,10 +53,9 @@ make_primary() {
 
 make_standby() {
   local primary=$1 node=$1-standby
-  as_owner "$BIN/pg_basebackup" -d "$(dsn_of "$primary")" -D "$DEMO_DIR/$node" -R -X stream -c fast -C -S standby
+  as_owner "$BIN/pg_basebackup" -d "$(dsn_of "$primary") application_name=$node" -D "$DEMO_DIR/$node" -R -X stream -c fast -C -S standby
   as_owner tee -a "$DEMO_DIR/$node/postgresql.conf" >/dev/null <<CONF
 port = $(port_of "$node")
-cluster_name = '$node'
 meridian.node = '$node'
 CONF
   start_server "$node"

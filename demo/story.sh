@@ -31,13 +31,19 @@ show() {
   done <<<"$3"
 }
 
-# in_db NODE DATABASE SQL: shows and runs it.
+# in_db NODE DATABASE SQL: shows and runs what has no answer worth showing.
 in_db() {
   show "$1" "$2" "$3"
-  psql_at "$1" "$2" -c "$3" -P footer=off | sed -e '/^$/d' -e 's/^/        /'
+  psql_at "$1" "$2" -c "$3" >/dev/null
 }
 
 at() { in_db "$1" "$DATABASE" "$2"; }
+
+# answer NODE QUERY: shows and runs it; prints the answer as a table.
+answer() {
+  show "$1" "$DATABASE" "$2"
+  psql_at "$1" "$DATABASE" -P footer=off -c "$2" | sed -e '/^$/d' -e 's/^/        /'
+}
 
 # on_both DATABASE SQL: shows it once, with both names in the prompt, and runs it on both primaries.
 on_both() {
@@ -50,15 +56,17 @@ on_both() {
 
 # figure NODE DATABASE QUERY EXPECTED: shows the query and its answer and checks that.
 figure() {
-  local got verdict=ok
+  local got text verdict=ok
   got=$(value "$1" "$2" "$3")
   checked=$((checked + 1))
   if [ "$got" != "$4" ]; then
     wrong=$((wrong + 1))
-    verdict="WRONG: the story says $4"
+    verdict="WRONG: the story says ${4//$'\n'/, }"
   fi
   show "$1" "$2" "$3"
-  printf '        %-58s [%s]\n' "${got//|/ | }" "$verdict"
+  text=$(sed -e 's/|/ | /g' -e 's/^/        /' <<<"$got")
+  [[ $text != *$'\n'* ]] || printf '%s\n' "${text%$'\n'*}"
+  printf '%-66s [%s]\n' "${text##*$'\n'}" "$verdict"
 }
 
 both() {
@@ -205,12 +213,11 @@ four_servers() {
     figure "$node" "$DATABASE" "SELECT pg_is_in_recovery(), balance FROM account WHERE id = 1;" \
       "$(case $node in *-standby) echo 't|20' ;; *) echo 'f|20' ;; esac)"
   done
-  figure us "$DATABASE" "SELECT application_name, state FROM pg_stat_replication
-WHERE application_name = 'walreceiver' OR application_name LIKE 'us-%';" 'us-standby|streaming'
-  figure eu "$DATABASE" "SELECT application_name, state FROM pg_stat_replication
-WHERE application_name = 'walreceiver' OR application_name LIKE 'eu-%';" 'eu-standby|streaming'
-  at us "SELECT node, id, region, role, state FROM meridian.nodes ORDER BY id;"
-  at us "SELECT * FROM meridian.tables;"
+  local query="SELECT node, role, state FROM meridian.nodes ORDER BY node;"
+  figure us "$DATABASE" "$query" $'eu|primary|streaming\nus|primary|active\nus-standby|standby|streaming'
+  figure eu "$DATABASE" "$query" $'eu|primary|active\neu-standby|standby|streaming\nus|primary|streaming'
+  answer us "SELECT rel, rules FROM meridian.tables ORDER BY rel;"
+  figure us "$DATABASE" "SELECT count(*) FROM meridian.check_config() WHERE NOT ok;" 0
   echo
   cluster status
 }
