@@ -1,9 +1,9 @@
 // Bytes and text of a row state. Both are lossless and canonical: equal states have equal bytes and equal text, and
 // every byte string or text that is not the canonical form of some state is refused (Error: malformed_*).
 //
-// Binary (format 1): see docs/row_state_format.md. Integers are minimal LEB128 varints; stamps are deltas to the
-// smallest birth. Limits: `max_encoded_size` bytes, `max_entries` entries. A quiet row of the default group is at most
-// 23 bytes, 24 with PostgreSQL's one-byte length header.
+// Binary (format 1): see docs/row_state_format.md. Integers are minimal LEB128 varints; stamps count from the
+// milliseconds of the smallest. Limits: `max_encoded_size` bytes, `max_entries` entries. A quiet row of the default
+// group is at most 23 bytes, 24 with PostgreSQL's one-byte length header.
 #pragma once
 
 #include <boost/container/small_vector.hpp>
@@ -20,7 +20,7 @@ using Bytes = boost::container::small_vector<std::byte, 256>;
 inline constexpr std::size_t max_encoded_size = std::size_t{1} << 20;
 inline constexpr std::size_t max_entries = 4096;
 
-/// Appends the canonical bytes of `state` to `out`.
+/// Appends the canonical bytes of `state` to `out`. Throws Error(limit_exceeded) beyond the limits above.
 void encode(const RowState& state, Bytes& out);
 /// Reads exactly all of `bytes`, or throws Error(malformed_binary | limit_exceeded).
 [[nodiscard]] RowState decode(std::span<const std::byte> bytes);

@@ -159,6 +159,12 @@ class RuleParser {
     }
   }
 
+  [[noreturn]] static void refuse_value(const Assignment& option) {
+    refuse("unknown value " + quoted(option.value) + " for option " + quoted(option.name),
+           std::string(possible_rules) + " A column of that name is written in double quotes: " + quoted(option.name) +
+               "=lww.");
+  }
+
   template <typename Mode>
   static void set_once(std::optional<Mode>& mode, const Assignment& option,
                        std::initializer_list<std::pair<std::string_view, Mode>> modes) {
@@ -166,7 +172,7 @@ class RuleParser {
     for (const auto& [name, value] : modes) {
       if (option.value == name) mode = value;
     }
-    if (!mode) refuse("unknown value " + quoted(option.value) + " for option " + quoted(option.name));
+    if (!mode) refuse_value(option);
   }
 
   void set_row(const Assignment& option) {
@@ -174,7 +180,7 @@ class RuleParser {
     if (!rules_.row_lww_column.empty()) refuse("option \"row\" is given twice", "Give each option once.");
     auto text = option.value;
     if (!text.starts_with(prefix) || !text.ends_with(')')) {
-      refuse("unknown value " + quoted(text) + " for option \"row\"", "Write row=lww(<timestamp column>).");
+      refuse_value(option);
     }
     text = text.substr(prefix.size(), text.size() - prefix.size() - 1);
     if (text.starts_with('"')) {

@@ -26,6 +26,14 @@ TEST(RowStateText, ShowsEveryPart) {
   EXPECT_EQ(stock_of(state), "-50");
 }
 
+TEST(RowStateText, ReadsTheExampleOfTheDocumentation) {
+  const std::string text =
+      "{entries:[1@1718000000000.0 last 1718000000000.0 +2=100.00,2@1718000000000.0 last 1718000005250.0 +2=-30.00],"
+      "groups:[0:1@1718000000000.0 last 1718000000000.0]}";
+  EXPECT_EQ(to_text(parse_text(text)), text);
+  EXPECT_EQ(stock_of(parse_text(text)), "70.00");
+}
+
 TEST(RowStateText, LeavesOutEmptySections) {
   EXPECT_EQ(to_text(RowState{}), "{}");
   EXPECT_EQ(parse_text("{}"), RowState{});

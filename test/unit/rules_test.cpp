@@ -103,6 +103,7 @@ TEST(Rules, RefusalsNameWhatIsPossible) {
   EXPECT_STREQ(failure({"a=set"}).what(), "rule \"set\" is not available in this version");
   EXPECT_STREQ(failure({"a=merge:f"}).what(), "rule \"merge:f\" is not available in this version");
   EXPECT_STREQ(failure({"delete=never"}).what(), "unknown value \"never\" for option \"delete\"");
+  EXPECT_NE(failure({"row=max"}).hint().find("\"row\"=lww"), std::string::npos) << "perhaps a column is meant";
 }
 
 TEST(Rules, RefusesNonsense) {
