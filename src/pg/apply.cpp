@@ -6,6 +6,7 @@
 #include "pg/apply.hpp"
 
 #include "pg/hlc.hpp"
+#include "pg/identity.hpp"
 #include "pg/parked.hpp"
 #include "pg/row_access.hpp"
 #include "pg/row_logic.hpp"
@@ -174,15 +175,23 @@ bool bring_delete(Relation relation, RowPlan* plan, const RowValues& key, const 
   return was_there;
 }
 
+// A copy of a server must not take a member's changes for itself: who is not confirmed applies nothing. An lww() table outside a mesh
+// needs no identity.
+void require_identity(const RowPlan* plan) {
+  if (plan->mode == RowMode::state || plan->table_id != 0) local_actor();
+}
+
 }  // namespace
 
 void apply_image(Relation relation, RowPlan* plan, HeapTuple image) {
+  require_identity(plan);
   const OwnerSwitch caller = become_owner(plan);
   bring_image(relation, plan, image);
   become_caller(caller);
 }
 
 bool apply_delete(Relation relation, RowPlan* plan, const RowValues& key, const TombstoneData& tombstone) {
+  require_identity(plan);
   const OwnerSwitch caller = become_owner(plan);
   const bool was_there = bring_delete(relation, plan, key, tombstone);
   become_caller(caller);

@@ -21,8 +21,6 @@ void parse(const char* const* texts, int count) {
   std::vector<std::string_view> views(texts, texts + count);
   parsed->rules = parse_rules(views);
   parsed->texts = parsed->rules.to_text();
-  // How keys are made is settled once, by replicate(); the triggers do not need to know.
-  std::erase_if(parsed->texts, [](const std::string& text) { return text.starts_with("ids="); });
 }
 
 [[noreturn]] void refuse(int code, const char* message, const char* hint) {
