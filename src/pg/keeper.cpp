@@ -14,6 +14,7 @@
 #include "pg/identity.hpp"
 #include "pg/parked.hpp"
 #include "pg/settings.hpp"
+#include "pg/support/compat.hpp"
 #include "pg/support/function.hpp"
 #include "pg/tombstone.hpp"
 
@@ -150,6 +151,7 @@ void keep() {
   const MemoryContext context = AllocSetContextCreate(TopMemoryContext, "meridian keeper", ALLOCSET_DEFAULT_SIZES);
   Schedule schedules[task_count];
   for (Schedule& schedule : schedules) schedule = {0, shortest_backoff_ms};
+  const uint32 wait_event = compat::wait_event("MeridianKeeper");
   for (;;) {
     for (std::size_t index = 0; index < task_count; ++index) {
       MemoryContextSwitchTo(context);
@@ -160,7 +162,7 @@ void keep() {
     pgstat_report_activity(STATE_IDLE, nullptr);
 
     const int woken =
-        WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, time_to_next(schedules), PG_WAIT_EXTENSION);
+        WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, time_to_next(schedules), wait_event);
     ResetLatch(MyLatch);
     CHECK_FOR_INTERRUPTS();
     if (ConfigReloadPending) {

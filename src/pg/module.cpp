@@ -12,12 +12,12 @@
 #include "pg/row_plan.hpp"
 #include "pg/settings.hpp"
 #include "pg/stat_tables.hpp"
+#include "pg/support/compat.hpp"
 #include "pg/support/guard.hpp"
 
-extern "C" {
-PG_MODULE_MAGIC;
-PGDLLEXPORT void _PG_init(void);
-}
+MERIDIAN_MODULE_MAGIC("meridian")
+
+extern "C" PGDLLEXPORT void _PG_init(void);
 
 namespace meridian::pg {
 namespace {
