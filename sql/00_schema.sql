@@ -1,15 +1,11 @@
 -- The schema meridian and the role that administers it.
 --
--- CREATE EXTENSION has made the schema. One that was there before and belongs to an ordinary user is refused: its owner
--- could replace what is in it.
+-- The script makes the schema, so that DROP EXTENSION takes it away, and so that one which was there before is refused: its
+-- owner could replace what is in it.
+CREATE SCHEMA meridian;
+
 DO $$
 BEGIN
-  IF NOT (SELECT r.rolsuper FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles r ON r.oid = n.nspowner
-          WHERE n.nspname = 'meridian') THEN
-    RAISE EXCEPTION USING ERRCODE = 'duplicate_schema',
-      MESSAGE = 'schema "meridian" exists and belongs to an ordinary user',
-      HINT = 'Rename that schema before CREATE EXTENSION meridian.';
-  END IF;
   -- Roles are shared by all databases, and DROP EXTENSION leaves this one.
   IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'meridian_admin') THEN
     CREATE ROLE meridian_admin NOLOGIN;
