@@ -69,7 +69,7 @@ pgxs() { as_tester make -s --no-print-directory PG_CONFIG="$private_config" "$@"
 
 build_extension() {
   private_config=$(as_tester tools/private-server.sh "$server") || return 1
-  pgxs -j "$(nproc)" WERROR=1 all && pgxs install > /dev/null || return 1
+  pgxs -k -j "$(nproc)" WERROR=1 all && pgxs install > /dev/null || return 1
   pgxs -C test/module WERROR=1 all && pgxs -C test/module install > /dev/null || return 1
   tools/check-exports.sh meridian.so src/plugin/*.so
 }

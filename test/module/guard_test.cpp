@@ -127,8 +127,11 @@ MERIDIAN_FUNCTION(meridian_guard_throw)
 MERIDIAN_FUNCTION(meridian_guard_allocate)
 {
   const int64 bytes = PG_GETARG_INT64(0);
-  const std::size_t size = std::vector<char>(static_cast<std::size_t>(bytes)).size();
-  if (size == 0) PG_RETURN_NULL();
+  guarded([bytes] {
+    const std::vector<char> memory(static_cast<std::size_t>(bytes));
+    // A compiler may leave out an allocation whose memory nobody sees.
+    asm volatile("" : : "g"(memory.data()) : "memory");
+  });
   PG_RETURN_VOID();
 }
 
