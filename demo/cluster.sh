@@ -89,7 +89,7 @@ require_extension() {
 make_directory() {
   as_owner mkdir -p "$(dirname "$DEMO_DIR")"
   as_owner mkdir -m 0700 "$DEMO_DIR"
-  as_owner touch "$DEMO_DIR/.meridian-demo"
+  echo "$FIRST_PORT" | as_owner tee "$DEMO_DIR/.meridian-demo" >/dev/null
 }
 
 up() {
@@ -223,7 +223,7 @@ status() {
 }
 
 choose_server
-[ ! -e "$DEMO_DIR" ] || require_owner "$DEMO_DIR"
+find_cluster
 
 case ${1:-} in
   up) up ;;

@@ -7,7 +7,7 @@
 #
 # MERIDIAN_DEMO_DIR    where the servers live      (default /var/tmp/meridian-demo)
 # MERIDIAN_DEMO_BUILD  where `make demo` built     (default /var/tmp/meridian-demo-build)
-# MERIDIAN_DEMO_PORT   the first of four ports     (default 54801; the servers listen on unix sockets only)
+# MERIDIAN_DEMO_PORT   the first of four ports     (default 54801; on unix sockets only)
 # PG_CONFIG            which PostgreSQL            (default: the one that `make demo` made, else that in PATH)
 
 set -euo pipefail
@@ -96,4 +96,11 @@ choose_server() {
   fi
   PG_CONFIG=${PG_CONFIG:-pg_config}
   BIN=$("$PG_CONFIG" --bindir) || die "cannot run \"$PG_CONFIG\": run make demo, or set PG_CONFIG"
+}
+
+# If there is a cluster, its ports are those that it was made with.
+find_cluster() {
+  [ -e "$DEMO_DIR" ] || return 0
+  require_owner "$DEMO_DIR"
+  [ ! -s "$DEMO_DIR/.meridian-demo" ] || FIRST_PORT=$(cat "$DEMO_DIR/.meridian-demo")
 }

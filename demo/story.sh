@@ -223,6 +223,7 @@ four_servers() {
 }
 
 choose_server
+find_cluster
 lost_purchase
 counter
 profile

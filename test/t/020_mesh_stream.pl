@@ -166,6 +166,9 @@ on_all([ $us, $eu ], 'CREATE TABLE account (id integer PRIMARY KEY, note text, b
 sql($us, q{SELECT meridian.replicate('account', 'balance=counter')});
 sql($us, q{INSERT INTO account SELECT i, 'note ' || i, 100 FROM generate_series(1, 50) i});
 wait_converged($us, $eu);
+my $received = q{SELECT coalesce(sum(applied + merged + stale), 0) FROM meridian.stat_tables WHERE rel = 'account'::regclass};
+is(sql($eu, $received), 50, 'every row arrives on the other server once');
+is(sql($us, $received), 0, 'and none of them comes back');
 sql($us, q{UPDATE account SET balance = balance - 1, note = 'us'});
 sql($eu, q{UPDATE account SET balance = balance - 2 WHERE id % 2 = 0});
 sql($eu, q{DELETE FROM account WHERE id > 45});
