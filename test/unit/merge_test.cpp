@@ -268,6 +268,9 @@ TEST(Knowledge, ComparesWritersNotLives) {
   EXPECT_EQ(compare_knowledge(second_life, first_life), Knowledge::newer) << "an actor knows what it wrote before";
   EXPECT_EQ(compare_knowledge(first_life, second_life), Knowledge::older);
   EXPECT_EQ(compare_knowledge(first_life, inserted(shape, carl, at(1))), Knowledge::concurrent);
+  RowState latest_in_the_older_life = second_life;
+  latest_in_the_older_life.entries.insert(latest_in_the_older_life.entries.begin(), Entry{anna, at(1), at(9), {}});
+  EXPECT_EQ(compare_knowledge(latest_in_the_older_life, second_life), Knowledge::newer);
   EXPECT_EQ(compare_knowledge(RowState{}, first_life), Knowledge::older);
   EXPECT_EQ(compare_knowledge(RowState{}, state_before_replication(shape, {})), Knowledge::older);
   EXPECT_EQ(compare_knowledge(RowState{}, RowState{}), Knowledge::equal);

@@ -196,6 +196,14 @@ TEST(RowStateCodec, CountsCannotAskForMemory) {
   EXPECT_TRUE(refuses(Raw(max_encoded_size + 1, std::byte{1}), ErrorKind::limit_exceeded));
 }
 
+TEST(RowStateCodec, RefusesAmountsThatNoNumericCanHold) {
+  RowState state;
+  state.entries.push_back({anna, at(0), at(1), amount(1, std::string(Decimal::max_integer_digits, '9'))});
+  EXPECT_EQ(decode(bytes_of(state)), state);
+  state.entries.front().contributions.front().amount += Decimal::from_int64(1);
+  EXPECT_TRUE(refuses(bytes_of(state)));
+}
+
 TEST(RowStateCodec, LimitsHoldForEncodingToo) {
   RowState state;
   for (std::uint32_t i = 0; i < max_entries; ++i) state.entries.push_back({Actor{i}, at(0), at(1), {}});
