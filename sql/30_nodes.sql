@@ -177,8 +177,7 @@ AS $$
   INSERT INTO meridian.member AS m (id, name, region, dsn, system_id, joined_at, state)
     VALUES ($1, $2, $3, $4, $5, $6, $7)
     ON CONFLICT (id) DO UPDATE SET state = EXCLUDED.state, dsn = EXCLUDED.dsn
-      WHERE m.name = EXCLUDED.name AND m.system_id = EXCLUDED.system_id;
-  SELECT meridian.note_issued('member', $1)
+      WHERE m.name = EXCLUDED.name AND m.system_id = EXCLUDED.system_id
 $$;
 COMMENT ON FUNCTION meridian.add_member(integer, text, text, text, text, timestamptz, text) IS 'Step: makes a member known to this node.';
 REVOKE ALL ON FUNCTION meridian.add_member(integer, text, text, text, text, timestamptz, text) FROM PUBLIC;
@@ -242,14 +241,28 @@ DECLARE
   slot name := format('meridian_%s', peer);
   pid integer;
 BEGIN
-  SELECT s.active_pid INTO pid FROM pg_replication_slots s WHERE s.slot_name = slot;
-  IF pid IS NOT NULL THEN
-    PERFORM pg_terminate_backend(pid, 10000);
-  END IF;
-  -- A slot still being created goes away with its backend.
-  IF EXISTS (SELECT FROM pg_replication_slots s WHERE s.slot_name = slot) THEN
-    PERFORM pg_drop_replication_slot(slot);
-  END IF;
+  -- The member's apply worker, if it still runs, comes back after each termination: be quicker, more than once.
+  FOR attempt IN 1 .. 20 LOOP
+    SELECT s.active_pid INTO pid FROM pg_replication_slots s WHERE s.slot_name = slot;
+    IF NOT FOUND THEN
+      RETURN;
+    END IF;
+    IF pid IS NOT NULL THEN
+      PERFORM pg_terminate_backend(pid, 10000);
+    END IF;
+    BEGIN
+      PERFORM pg_drop_replication_slot(slot);
+      RETURN;
+    EXCEPTION
+      WHEN object_in_use THEN
+        CONTINUE;
+      WHEN undefined_object THEN
+        -- It was still being created, and went away with its backend.
+        RETURN;
+    END;
+  END LOOP;
+  RAISE EXCEPTION USING ERRCODE = 'object_in_use', MESSAGE = format('replication slot %I is taken again and again', slot),
+    HINT = 'ALTER SUBSCRIPTION ... DISABLE on the server that uses it, then repeat the call.';
 END
 $$;
 COMMENT ON FUNCTION meridian.drop_slot(integer) IS 'Step: drops the slot through which a member reads from this node.';

@@ -220,8 +220,8 @@ BEGIN
   END IF;
   PERFORM meridian.refuse_table(rel);
   canonical := meridian.canonical_rules(rel, rules);
-  wanted := COALESCE(decided_ids, (SELECT substr(r, 5) FROM unnest(canonical) r WHERE r LIKE 'ids=%'));
-  canonical := ARRAY(SELECT r FROM unnest(canonical) WITH ORDINALITY u(r, n) WHERE r NOT LIKE 'ids=%' ORDER BY n);
+  -- The canonical form leaves ids out: it is no business of the triggers.
+  wanted := COALESCE(decided_ids, (SELECT substr(r, 5) FROM unnest(rules) r WHERE r IN ('ids=global', 'ids=stepped', 'ids=keep')));
   shape := meridian.table_shape(rel);
   SELECT * INTO row_there FROM meridian.replicated_table t WHERE t.rel = check_table.rel;
   IF FOUND THEN
@@ -277,7 +277,7 @@ DECLARE
   step constant bigint := 64;
   member integer := (SELECT l.member FROM meridian.local_member l);
   undo jsonb := '[]';
-  sequence record;
+  increment bigint;
   last bigint;
 BEGIN
   IF ids = 'keep' THEN
@@ -287,13 +287,13 @@ BEGIN
     IF k.expression = 'meridian.next_id()' THEN
       CONTINUE;
     END IF;
+    increment := (SELECT s.seqincrement FROM pg_sequence s WHERE s.seqrelid = k.sequence);
+    last := NULL;
     IF k.sequence IS NOT NULL THEN
-      SELECT s.seqincrement AS increment INTO sequence FROM pg_sequence s WHERE s.seqrelid = k.sequence;
       EXECUTE format('SELECT last_value FROM %s', k.sequence) INTO last;
     END IF;
     undo := undo || jsonb_strip_nulls(jsonb_build_object('column', k.name, 'identity', NULLIF(k.identity, ''), 'default', k.expression,
-      'sequence', CASE WHEN k.sequence IS NOT NULL THEN k.sequence::text END, 'last', last,
-      'increment', CASE WHEN k.sequence IS NOT NULL THEN sequence.increment END));
+      'sequence', k.sequence::text, 'last', last, 'increment', increment));
     IF ids = 'global' THEN
       IF k.identity <> '' THEN
         EXECUTE format('ALTER TABLE ONLY %s ALTER COLUMN %I DROP IDENTITY', rel, k.name);

@@ -31,6 +31,7 @@ std::string create_node(Session& session) {
   here->db.query("SELECT meridian.become_member(gen_random_uuid(), 1)");
   here->db.query("SELECT meridian.add_member(1, $1, $2, $3, $4, now(), 'active')",
                  {name, region, dsn, facts.system_id});
+  here->db.query("SELECT meridian.note_issued('member', 1)");
   here->db.query("COMMIT");
   return "1";
 }

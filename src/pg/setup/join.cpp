@@ -238,6 +238,10 @@ void Join::connect_slots() {
 }
 
 void Join::link() {
+  // The first row that arrives anywhere may carry our number: from now on it is spent.
+  const std::string spend = "SELECT meridian.note_issued('member', $1)";
+  here_->db.query(spend, {std::to_string(me_.id)});
+  for (const auto& node : mesh_->nodes()) node->db.query(spend, {std::to_string(me_.id)});
   for (const auto& node : mesh_->nodes()) {
     here_->db.query("ALTER SUBSCRIPTION meridian_" + std::to_string(node->member.id) + " ENABLE");
     node->db.query("ALTER SUBSCRIPTION meridian_" + std::to_string(me_.id) + " ENABLE");

@@ -28,6 +28,10 @@ std::string leave(Session& session) {
     const Rows known = node->db.query("SELECT FROM meridian.member WHERE id = $1", {std::to_string(id)});
     if (known.count() > 0) drain(session, *here, node->member.id);
   }
+  // Our apply workers would take the slots on the others again.
+  for (const Member& member : mesh.members()) {
+    if (member.id != id) here->db.query("SELECT meridian.unsubscribe($1)", {std::to_string(member.id)});
+  }
   for (const auto& node : mesh.nodes()) {
     if (node->member.id != id) remove_member(*node, id);
   }
