@@ -33,7 +33,8 @@ bool in_check_constraint(Relation relation, AttrNumber column) {
   for (int i = 0; constraints != nullptr && i < constraints->num_check; ++i) {
     Bitmapset* columns = nullptr;
     pull_varattnos(static_cast<Node*>(stringToNode(constraints->check[i].ccbin)), 1, &columns);
-    if (bms_is_member(column - FirstLowInvalidHeapAttributeNumber, columns)) return true;
+    const bool whole_row = bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, columns);
+    if (whole_row || bms_is_member(column - FirstLowInvalidHeapAttributeNumber, columns)) return true;
   }
   return false;
 }
@@ -70,6 +71,12 @@ void check_counter(Relation relation, Form_pg_attribute attribute) {
     refuse(ERRCODE_FEATURE_NOT_SUPPORTED, psprintf("column \"%s\" is in a CHECK constraint and cannot be a counter", name),
            "Concurrent changes add up, so their sum may break the constraint on every node. Drop the constraint, or keep the "
            "column last-writer-wins.");
+  }
+  if (DomainHasConstraints(attribute->atttypid)) {
+    refuse(ERRCODE_FEATURE_NOT_SUPPORTED,
+           psprintf("column \"%s\" has domain %s with constraints and cannot be a counter", name,
+                    format_type_be(attribute->atttypid)),
+           "Concurrent changes add up, so their sum may break the constraint on every node. Use the domain's base type.");
   }
 }
 
