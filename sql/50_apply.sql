@@ -92,7 +92,7 @@ CREATE VIEW meridian.stat_tables AS
 COMMENT ON VIEW meridian.stat_tables IS 'Per table since the server started: local writes stamped, incoming images applied, merged with local writes, dropped as already known, conflicts, parked images, tombstones.';
 
 CREATE FUNCTION meridian.node_name(actor bigint) RETURNS text
-  LANGUAGE sql STABLE PARALLEL SAFE
+  LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
   AS $$ SELECT CASE WHEN actor = 0 THEN 'before replication'
                     ELSE coalesce((SELECT m.name FROM meridian.member m WHERE m.id = (actor & 65535)::integer),
