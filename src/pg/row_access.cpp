@@ -22,11 +22,30 @@ void subtransaction_ended(SubXactEvent event, SubTransactionId, SubTransactionId
   if (event == SUBXACT_EVENT_ABORT_SUB && GetCurrentTransactionNestLevel() <= written_level) stop_writing();
 }
 
+// A merged row sets every column, as a row of stock apply does: the UPDATE OF triggers of others fire.
+void add_range_table(RowWriter* writer) {
+  auto* entry = makeNode(RangeTblEntry);
+  entry->rtekind = RTE_RELATION;
+  entry->relid = RelationGetRelid(writer->relation);
+  entry->relkind = writer->relation->rd_rel->relkind;
+  entry->rellockmode = RowExclusiveLock;
+  Bitmapset* updated = nullptr;
+  const TupleDesc descriptor = RelationGetDescr(writer->relation);
+  for (int i = 0; i < descriptor->natts; ++i) {
+    const Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
+    if (attribute->attisdropped || attribute->attgenerated != '\0') continue;
+    updated = bms_add_member(updated, attribute->attnum - FirstLowInvalidHeapAttributeNumber);
+  }
+  compat::exec_init_range_table(writer->estate, entry, updated);
+}
+
 void need_target(RowWriter* writer) {
   if (writer->estate != nullptr) return;
   writer->estate = CreateExecutorState();
   writer->target = makeNode(ResultRelInfo);
-  InitResultRelInfo(writer->target, writer->relation, 0, nullptr, 0);
+  const bool has_watchers = writer->plan->others_see_update;
+  if (has_watchers) add_range_table(writer);
+  InitResultRelInfo(writer->target, writer->relation, has_watchers ? 1 : 0, nullptr, 0);
   writer->estate->es_output_cid = GetCurrentCommandId(true);
   // AFTER triggers look their table up here.
   writer->estate->es_opened_result_relations = list_make1(writer->target);

@@ -144,17 +144,19 @@ inline Oid get_identity_sequence(Relation rel, AttrNumber column) {
 
 // --- executor -----------------------------------------------------------------------------------------------------
 
-/// Gives `estate` a range table of one relation at index 1, as replication's apply worker does.
-inline void exec_init_range_table(EState* estate, RangeTblEntry* entry) {
+/// Gives `estate` a range table of one relation at index 1, as replication's apply worker does. `updated`: the columns that
+/// an UPDATE sets, offset by FirstLowInvalidHeapAttributeNumber; UPDATE OF triggers look at them.
+inline void exec_init_range_table(EState* estate, RangeTblEntry* entry, Bitmapset* updated) {
 #if PG_VERSION_NUM >= 180000
   List* permissions = NIL;
-  addRTEPermissionInfo(&permissions, entry);
+  addRTEPermissionInfo(&permissions, entry)->updatedCols = updated;
   ExecInitRangeTable(estate, list_make1(entry), permissions, bms_make_singleton(1));
 #elif PG_VERSION_NUM >= 160000
   List* permissions = NIL;
-  addRTEPermissionInfo(&permissions, entry);
+  addRTEPermissionInfo(&permissions, entry)->updatedCols = updated;
   ExecInitRangeTable(estate, list_make1(entry), permissions);
 #else
+  entry->updatedCols = updated;
   ExecInitRangeTable(estate, list_make1(entry));
 #endif
 }
