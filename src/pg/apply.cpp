@@ -69,7 +69,7 @@ ConflictSide delete_side(const TombstoneData& tombstone) {
   return {nullptr, static_cast<std::int64_t>(tombstone.stamp.value), static_cast<std::int64_t>(tombstone.actor.value)};
 }
 
-bool bring_delete(Relation relation, RowPlan* plan, const RowValues& key, const TombstoneData& tombstone);
+void bring_delete(Relation relation, RowPlan* plan, const RowValues& key, const TombstoneData& tombstone);
 
 bool merge_into(Relation relation, RowPlan* plan, const Slots& slots, const RowValues& incoming) {
   const RowValues local = deform(plan, slots.found);
@@ -134,6 +134,8 @@ bool bury_found(Relation relation, RowPlan* plan, const Slots& slots, const Tomb
 }
 
 void bring_image(Relation relation, RowPlan* plan, HeapTuple image) {
+  // One COPY or INSERT may bring a key several times, and an image must see what the one before it wrote.
+  CommandCounterIncrement();
   const RowValues incoming = deform(relation, plan, image);
   if (plan->mode == RowMode::state) {
     const Hlc newest = highest_stamp(*plan->shape, read_image(relation, plan, incoming));
@@ -153,14 +155,12 @@ void bring_image(Relation relation, RowPlan* plan, HeapTuple image) {
   drop_slots(slots);
 }
 
-bool bring_delete(Relation relation, RowPlan* plan, const RowValues& key, const TombstoneData& tombstone) {
+void bring_delete(Relation relation, RowPlan* plan, const RowValues& key, const TombstoneData& tombstone) {
   const Slots slots = make_slots(relation);
   store(slots.incoming, plan, key);
-  bool was_there = false;
   for (;;) {
     CHECK_FOR_INTERRUPTS();
     if (find_row(relation, plan, slots.incoming, slots.found)) {
-      was_there = true;
       if (bury_found(relation, plan, slots, tombstone)) break;
       continue;
     }
@@ -172,7 +172,6 @@ bool bring_delete(Relation relation, RowPlan* plan, const RowValues& key, const 
     if (is_free) break;
   }
   drop_slots(slots);
-  return was_there;
 }
 
 // A copy of a server must not take a member's changes for itself: who is not confirmed applies nothing. An lww() table outside a mesh
@@ -190,12 +189,11 @@ void apply_image(Relation relation, RowPlan* plan, HeapTuple image) {
   become_caller(caller);
 }
 
-bool apply_delete(Relation relation, RowPlan* plan, const RowValues& key, const TombstoneData& tombstone) {
+void apply_delete(Relation relation, RowPlan* plan, const RowValues& key, const TombstoneData& tombstone) {
   require_identity(plan);
   const OwnerSwitch caller = become_owner(plan);
-  const bool was_there = bring_delete(relation, plan, key, tombstone);
+  bring_delete(relation, plan, key, tombstone);
   become_caller(caller);
-  return was_there;
 }
 
 }  // namespace meridian::pg

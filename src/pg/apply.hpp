@@ -8,7 +8,7 @@ namespace meridian::pg {
 /// Merges an incoming row image into the table. Returns when the row (or its absence) reflects it, or it is parked.
 void apply_image(Relation relation, RowPlan* plan, HeapTuple image);
 
-/// Brings a tombstone to the row it is about. Returns true if the row was there, so that the tombstone is settled.
-bool apply_delete(Relation relation, RowPlan* plan, const RowValues& key, const TombstoneData& tombstone);
+/// Brings a tombstone to the row it is about, if the row is there.
+void apply_delete(Relation relation, RowPlan* plan, const RowValues& key, const TombstoneData& tombstone);
 
 }  // namespace meridian::pg

@@ -34,6 +34,9 @@ std::int64_t now_for(const RowPlan* plan) {
   return DatumGetTimestamp(DirectFunctionCall1(timestamptz_timestamp, TimestampTzGetDatum(now)));
 }
 
+// The next timestamp; infinity, which rows from before replication may hold, has none.
+std::int64_t after(std::int64_t time) { return time == PG_INT64_MAX ? time : time + 1; }
+
 void refuse_infinity(Relation relation, const RowPlan* plan, std::int64_t time) {
   if (!TIMESTAMP_NOT_FINITE(time)) return;
   ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
@@ -81,14 +84,12 @@ Verdict by_timestamp::bury_row(const RowPlan* plan, const RowValues& row, const 
 HeapTuple stamp_timestamp_insert(Relation relation, const RowPlan* plan, HeapTuple tuple) {
   RowValues row = deform(relation, plan, tuple);
   std::int64_t time = by_timestamp::timestamp_of(plan, row);
-  if (time == PG_INT64_MIN) {
-    time = now_for(plan);
-  } else {
-    refuse_infinity(relation, plan, time);
-  }
-  // A key that was deleted comes back only above the delete.
+  if (time == PG_INT64_MIN) time = now_for(plan);
+  // A key that was deleted comes back only above the delete. The xid first: see stamp_state_insert().
+  if (plan->table_id != 0) GetCurrentTransactionId();
   const TombstoneData tombstone = find_tombstone(relation, plan, row);
-  if (tombstone.seen.data != nullptr) time = std::max(time, static_cast<std::int64_t>(tombstone.stamp.value) + 1);
+  if (tombstone.seen.data != nullptr) time = std::max(time, after(static_cast<std::int64_t>(tombstone.stamp.value)));
+  refuse_infinity(relation, plan, time);
   const bool external = fetch_external_values(relation, plan, &row);
   if (!external && time == by_timestamp::timestamp_of(plan, row)) return tuple;
   set_timestamp(plan, time, &row);
@@ -104,14 +105,14 @@ HeapTuple stamp_timestamp_update(Relation relation, const RowPlan* plan, HeapTup
   if (given == PG_INT64_MIN && before == PG_INT64_MIN) {
     time = now_for(plan);
   } else if (given == PG_INT64_MIN || given <= before) {
-    time = before + 1;
+    time = after(before);
   }
-  refuse_infinity(relation, plan, time);
   if (!same_key(plan, old_row, new_row)) {
     add_tombstone(relation, plan, old_row, timestamp_tombstone(time), true);
     const TombstoneData tombstone = find_tombstone(relation, plan, new_row);
-    if (tombstone.seen.data != nullptr) time = std::max(time, static_cast<std::int64_t>(tombstone.stamp.value) + 1);
+    if (tombstone.seen.data != nullptr) time = std::max(time, after(static_cast<std::int64_t>(tombstone.stamp.value)));
   }
+  refuse_infinity(relation, plan, time);
   const bool external = fetch_external_values(relation, plan, &new_row);
   if (!external && time == given) return new_tuple;
   set_timestamp(plan, time, &new_row);
@@ -119,14 +120,14 @@ HeapTuple stamp_timestamp_update(Relation relation, const RowPlan* plan, HeapTup
 }
 
 TombstoneData timestamp_tombstone(std::int64_t time) {
-  return {never, Hlc{static_cast<std::uint64_t>(time)}, nobody, no_writes_seen()};
+  // Tombstones are compared as unsigned stamps, so one from before 2000 counts as of 2000.
+  return {never, Hlc{static_cast<std::uint64_t>(std::max<std::int64_t>(time, 0))}, nobody, no_writes_seen()};
 }
 
 void stamp_timestamp_delete(Relation relation, const RowPlan* plan, HeapTuple tuple) {
-  if (plan->table_id == 0) return;  // a trigger attached by hand: there is no mesh to tell
   const RowValues row = deform(relation, plan, tuple);
   const std::int64_t before = by_timestamp::timestamp_of(plan, row);
-  const std::int64_t time = before == PG_INT64_MIN ? now_for(plan) : std::max(now_for(plan), before + 1);
+  const std::int64_t time = before == PG_INT64_MIN ? now_for(plan) : std::max(now_for(plan), after(before));
   add_tombstone(relation, plan, row, timestamp_tombstone(time), true);
 }
 

@@ -5,7 +5,9 @@
 #include "pg/catalog.hpp"
 #include "pg/hlc.hpp"
 #include "pg/settings.hpp"
+#include "pg/row_access.hpp"
 #include "pg/stat_tables.hpp"
+#include "pg/support/guard.hpp"
 #include "pg/tombstone.hpp"
 
 namespace meridian::pg {
@@ -27,28 +29,95 @@ Datum row_text(Relation relation, const RowValues& row) {
   Oid output = InvalidOid;
   bool is_varlena = false;
   getTypeOutputInfo(RECORDOID, &output, &is_varlena);
-  return CStringGetTextDatum(OidOutputFunctionCall(output, record));
+  const int level = pin_settings();
+  const Datum text = CStringGetTextDatum(OidOutputFunctionCall(output, record));
+  unpin_settings(level);
+  return text;
 }
 
-void apply_parked(Oid table, Datum row_image) {
-  Relation relation = try_table_open(table, RowExclusiveLock);
-  if (relation == nullptr) return;  // dropped meanwhile
+HeapTupleData read_image(Relation relation, Datum image_text) {
   Oid input = InvalidOid;
   Oid parameter = InvalidOid;
   getTypeInputInfo(relation->rd_rel->reltype, &input, &parameter);
-  const Datum record = OidInputFunctionCall(input, TextDatumGetCString(row_image), parameter, -1);
-  HeapTupleHeader header = DatumGetHeapTupleHeader(record);
+  const int level = pin_settings();
+  const Datum record = OidInputFunctionCall(input, TextDatumGetCString(image_text), parameter, -1);
+  unpin_settings(level);
   HeapTupleData tuple;
-  tuple.t_len = HeapTupleHeaderGetDatumLength(header);
+  tuple.t_data = DatumGetHeapTupleHeader(record);
+  tuple.t_len = HeapTupleHeaderGetDatumLength(tuple.t_data);
   ItemPointerSetInvalid(&tuple.t_self);
-  tuple.t_tableOid = table;
-  tuple.t_data = header;
+  tuple.t_tableOid = RelationGetRelid(relation);
+  return tuple;
+}
+
+void apply_parked(Oid table, Datum image_text) {
+  Relation relation = try_table_open(table, RowExclusiveLock);
+  if (relation == nullptr) return;  // dropped meanwhile
   if (table == table_oid(Table::tombstone)) {
+    HeapTupleData tuple = read_image(relation, image_text);
     receive_parked_tombstone(relation, &tuple);
   } else {
-    apply_image(relation, row_plan(relation), &tuple);
+    RowPlan* plan = row_plan(relation);
+    // Reading a row may run code of the table's owner (the CHECK of a domain).
+    const OwnerSwitch caller = become_owner(plan);
+    HeapTupleData tuple = read_image(relation, image_text);
+    apply_image(relation, plan, &tuple);
+    become_caller(caller);
   }
   table_close(relation, NoLock);
+}
+
+// What a later look at a parked image needs to know of it.
+struct Parked {
+  Oid table;
+  Datum text;
+  std::int32_t attempts;
+  bool due;
+};
+
+Parked read_parked(HeapTuple tuple, TupleDesc descriptor) {
+  Datum values[columns];
+  bool nulls[columns];
+  heap_deform_tuple(tuple, descriptor, values, nulls);
+  return {DatumGetObjectId(values[rel]), values[image], DatumGetInt32(values[attempts]),
+          DatumGetTimestampTz(values[retry_at]) <= GetCurrentTimestamp()};
+}
+
+// Applies one image in a subtransaction: what the table refuses must not hold up the others. Returns null, or why it failed.
+const char* try_parked(Relation parked, HeapTuple tuple, const Parked& image) {
+  const MemoryContext context = CurrentMemoryContext;
+  const ResourceOwner owner = CurrentResourceOwner;
+  const char* failure = nullptr;
+  BeginInternalSubTransaction(nullptr);
+  MemoryContextSwitchTo(context);
+  try {
+    call([&] {
+      guarded([&] {
+        simple_heap_delete(parked, &tuple->t_self);
+        apply_parked(image.table, image.text);
+      });
+      ReleaseCurrentSubTransaction();
+    });
+  } catch (const PgError& error) {
+    failure = error.data()->message;
+  } catch (const std::bad_alloc&) {
+    failure = "out of memory";
+  }
+  if (failure != nullptr) RollbackAndReleaseCurrentSubTransaction();
+  MemoryContextSwitchTo(context);
+  CurrentResourceOwner = owner;
+  return failure;
+}
+
+// Tries again after 1, 2, 4 ... 3600 seconds.
+void postpone(Relation parked, HeapTuple tuple, const Parked& image, const char* failure) {
+  const std::int64_t pause_s = image.attempts < 12 ? std::int64_t{1} << image.attempts : 3600;
+  int replaced[] = {reason + 1, detail + 1, retry_at + 1, attempts + 1};
+  Datum values[] = {CStringGetTextDatum("refused"), CStringGetTextDatum(failure),
+                    TimestampTzGetDatum(GetCurrentTimestamp() + pause_s * USECS_PER_SEC), Int32GetDatum(image.attempts + 1)};
+  bool nulls[] = {false, false, false, false};
+  update_row_of(parked, &tuple->t_self,
+                heap_modify_tuple_by_cols(tuple, RelationGetDescr(parked), 4, replaced, values, nulls));
 }
 
 }  // namespace
@@ -74,17 +143,14 @@ void park_image(Relation relation, const RowValues& row, Hlc newest) {
 
 void retry_parked() {
   Relation parked = table_open(table_oid(Table::parked_image), RowExclusiveLock);
-  const TupleDesc descriptor = RelationGetDescr(parked);
   Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
   TableScanDesc scan = table_beginscan(parked, snapshot, 0, nullptr);
-  HeapTuple tuple = nullptr;
   enter_apply_mode();
-  while ((tuple = heap_getnext(scan, ForwardScanDirection)) != nullptr) {
-    bool is_null = false;
-    if (DatumGetTimestampTz(heap_getattr(tuple, retry_at + 1, descriptor, &is_null)) > GetCurrentTimestamp()) continue;
-    simple_heap_delete(parked, &tuple->t_self);
-    apply_parked(DatumGetObjectId(heap_getattr(tuple, rel + 1, descriptor, &is_null)),
-                 heap_getattr(tuple, image + 1, descriptor, &is_null));
+  while (HeapTuple tuple = heap_getnext(scan, ForwardScanDirection)) {
+    const Parked image = read_parked(tuple, RelationGetDescr(parked));
+    if (!image.due) continue;
+    const char* failure = try_parked(parked, tuple, image);
+    if (failure != nullptr) postpone(parked, tuple, image, failure);
     CommandCounterIncrement();
   }
   leave_apply_mode();

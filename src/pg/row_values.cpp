@@ -27,18 +27,24 @@ std::int64_t clamp(const Number& number, std::int64_t low, std::int64_t high) {
   return std::min(std::max(number.integer, low), high);
 }
 
-// A numeric(p, s) holds at most p - s digits before the point.
+// Digits before the point of an unsigned number without leading zeros; below 1, minus the zeros that follow the point.
+int magnitude(const char* digits) {
+  const char* point = std::strchr(digits, '.');
+  const auto integer_digits = static_cast<int>(point == nullptr ? std::strlen(digits) : point - digits);
+  if (integer_digits > 1 || digits[0] != '0') return integer_digits;
+  if (point == nullptr) return INT_MIN;
+  const auto zeros = std::strspn(point + 1, "0");
+  return point[1 + zeros] == '\0' ? INT_MIN : -static_cast<int>(zeros);
+}
+
+// A numeric(p, s) holds at most p - s digits before the point; with s > p, at least s - p zeros follow it.
 Datum numeric_within(const char* text, std::int32_t typmod) {
   constexpr std::int32_t header = VARHDRSZ;
   if (typmod >= header) {
     const int precision = ((typmod - header) >> 16) & 0xffff;
     const int scale = (((typmod - header) & 0x7ff) ^ 1024) - 1024;
     const bool negative = text[0] == '-';
-    const char* digits = text + (negative ? 1 : 0);
-    const char* point = std::strchr(digits, '.');
-    const auto integer_digits = static_cast<int>(point == nullptr ? std::strlen(digits) : point - digits);
-    const bool is_zero = integer_digits == 1 && digits[0] == '0';
-    if (!is_zero && integer_digits > precision - scale) {
+    if (magnitude(text + (negative ? 1 : 0)) > precision - scale) {
       StringInfoData largest;
       initStringInfo(&largest);
       if (negative) appendStringInfoChar(&largest, '-');
@@ -184,6 +190,18 @@ void write_state(const RowPlan* plan, StateBytes state, RowValues* row) {
   row->values[plan->state_attnum - 1] = PointerGetDatum(datum);
   row->nulls[plan->state_attnum - 1] = false;
 }
+
+int pin_settings() {
+  constexpr const char* pinned[][2] = {
+      {"datestyle", "ISO, YMD"}, {"intervalstyle", "postgres"}, {"extra_float_digits", "3"}, {"bytea_output", "hex"}};
+  const int level = NewGUCNestLevel();
+  for (const auto& setting : pinned) {
+    set_config_option(setting[0], setting[1], PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+  }
+  return level;
+}
+
+void unpin_settings(int level) { AtEOXact_GUC(true, level); }
 
 bool fetch_external_values(Relation, const RowPlan* plan, RowValues* row) {
   bool any = false;

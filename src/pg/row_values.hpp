@@ -36,6 +36,11 @@ Number* allocate_counters(const RowPlan* plan);
 void write_counters(Relation relation, const RowPlan* plan, const Number* counters, RowValues* row);
 void write_state(const RowPlan* plan, StateBytes state, RowValues* row);
 
+/// Texts that travel or are kept must not depend on a session's settings: pins DateStyle and the like until unpin_settings(level).
+/// An error unpins with its (sub)transaction.
+int pin_settings();
+void unpin_settings(int level);
+
 /// Replaces values that are stored out of line by copies in line, so that they are written to WAL again: an
 /// unchanged out-of-line value does not travel. Returns true if there were any.
 bool fetch_external_values(Relation relation, const RowPlan* plan, RowValues* row);

@@ -108,6 +108,8 @@ void bury_old_key(Relation relation, const RowPlan* plan, const RowValues& row) 
 HeapTuple stamp_state_insert(Relation relation, const RowPlan* plan, HeapTuple tuple) {
   RowValues row = deform(relation, plan, tuple);
   const Actor actor = local_actor();
+  // The keeper settles a tombstone when the transactions have ended whose stamps may be older than it: those with an xid.
+  GetCurrentTransactionId();
   fetch_external_values(relation, plan, &row);
   const Number* counters = read_counters(relation, plan, row);
   write_state(plan, stamp_insert(*plan->shape, actor, tick(), counters), &row);

@@ -1,5 +1,7 @@
 #include "pg/tombstone.hpp"
 
+#include <algorithm>
+
 #include "pg/catalog.hpp"
 #include "pg/stat_tables.hpp"
 
@@ -17,25 +19,18 @@ bool depends_on_settings(Oid type) {
   }
 }
 
-ArrayType* key_texts(Relation relation, const RowPlan* plan, const RowValues& row) {
+ArrayType* key_texts(const RowPlan* plan, const RowValues& row) {
   auto* texts = static_cast<Datum*>(palloc(sizeof(Datum) * plan->key_count));
   bool pin = false;
   for (int k = 0; k < plan->key_count; ++k) pin = pin || depends_on_settings(plan->keys[k].type);
-  const int nest = pin ? NewGUCNestLevel() : 0;
-  if (pin) {
-    set_config_option("datestyle", "ISO, YMD", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-    set_config_option("intervalstyle", "postgres", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-    set_config_option("extra_float_digits", "3", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-    set_config_option("bytea_output", "hex", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-  }
+  const int level = pin ? pin_settings() : 0;
   for (int k = 0; k < plan->key_count; ++k) {
     Oid output = InvalidOid;
     bool is_varlena = false;
     getTypeOutputInfo(plan->keys[k].type, &output, &is_varlena);
     texts[k] = CStringGetTextDatum(OidOutputFunctionCall(output, row.values[plan->keys[k].attnum - 1]));
   }
-  if (pin) AtEOXact_GUC(true, nest);
-  (void)relation;
+  if (pin) unpin_settings(level);
   return construct_array(texts, plan->key_count, TEXTOID, -1, false, TYPALIGN_INT);
 }
 
@@ -66,7 +61,8 @@ std::int64_t hash_key(const RowPlan* plan, const RowValues& row) {
   std::uint64_t hash = 0;
   for (int k = 0; k < plan->key_count; ++k) {
     const KeyColumn& column = plan->keys[k];
-    if (!OidIsValid(column.hash.fn_oid)) continue;
+    // A NULL key reaches BEFORE triggers; the table refuses it later.
+    if (!OidIsValid(column.hash.fn_oid) || row.nulls[column.attnum - 1]) continue;
     const Datum part = FunctionCall2Coll(const_cast<FmgrInfo*>(&column.hash), column.collation,
                                          row.values[column.attnum - 1], Int64GetDatum(0));
     hash = hash_combine64(hash, DatumGetUInt64(part));
@@ -79,7 +75,7 @@ RowValues parse_key(Relation relation, const RowPlan* plan, ArrayType* key_array
   bool* null_texts = nullptr;
   int count = 0;
   deconstruct_array(key_array, TEXTOID, -1, false, TYPALIGN_INT, &texts, &null_texts, &count);
-  if (count != plan->key_count) {
+  if (count != plan->key_count || std::any_of(null_texts, null_texts + count, [](bool is_null) { return is_null; })) {
     ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
                     errmsg("tombstone for table \"%s\" has %d key columns, the table has %d",
                            RelationGetRelationName(relation), count, plan->key_count),
@@ -126,7 +122,8 @@ TombstoneData find_tombstone(Relation relation, const RowPlan* plan, const RowVa
   return known;
 }
 
-void add_tombstone(Relation relation, const RowPlan* plan, const RowValues& row, const TombstoneData& tombstone, bool is_settled) {
+void add_tombstone(Relation, const RowPlan* plan, const RowValues& row, const TombstoneData& tombstone, bool is_settled) {
+  if (plan->table_id == 0) return;  // triggers attached by hand: there is no mesh to tell
   Datum values[columns] = {};
   const bool nulls[columns] = {};
   values[table_id] = Int32GetDatum(plan->table_id);
@@ -139,7 +136,7 @@ void add_tombstone(Relation relation, const RowPlan* plan, const RowValues& row,
   std::memcpy(VARDATA(bytes), tombstone.seen.data, tombstone.seen.size);
   values[seen] = PointerGetDatum(bytes);
   values[settled] = BoolGetDatum(is_settled);
-  values[key] = PointerGetDatum(key_texts(relation, plan, row));
+  values[key] = PointerGetDatum(key_texts(plan, row));
   Relation tombstones = table_open(table_oid(Table::tombstone), RowExclusiveLock);
   insert_row_into(tombstones, values, nulls);
   table_close(tombstones, RowExclusiveLock);

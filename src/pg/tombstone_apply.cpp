@@ -1,13 +1,17 @@
 // What an arriving tombstone does: the trigger of meridian.tombstone, and the keeper's second look.
 //
 // The trigger probes the key and waits for transactions that are inserting it. What it cannot see is a transaction that inserts after the
-// probe with knowledge from before the tombstone was committed. So a tombstone that found no row stays unsettled, and is
-// probed once more when every transaction that ran at its commit has ended; all later ones see the tombstone.
+// probe with knowledge from before the tombstone was committed: an INSERT that was stamped before our clock saw it. So a
+// tombstone that arrives while others write stays unsettled, and is probed once more when every transaction that ran at its
+// commit has ended; all later ones see the tombstone.
+#include <algorithm>
+
 #include "pg/applying.hpp"
 #include "pg/apply.hpp"
 #include "pg/catalog.hpp"
 #include "pg/hlc.hpp"
 #include "pg/parked.hpp"
+#include "pg/row_access.hpp"
 #include "pg/settings.hpp"
 #include "pg/support/function.hpp"
 #include "pg/tombstone.hpp"
@@ -27,6 +31,9 @@ ArrivedTombstone read_arrived(HeapTuple tuple, TupleDesc descriptor) {
   Datum values[columns];
   bool nulls[columns];
   heap_deform_tuple(tuple, descriptor, values, nulls);
+  if (std::any_of(nulls, nulls + columns, [](bool is_null) { return is_null; })) {
+    ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION), errmsg("a tombstone has no NULL columns")));
+  }
   auto* bytes = reinterpret_cast<struct varlena*>(PG_DETOAST_DATUM_COPY(values[seen]));
   return {DatumGetInt32(values[table_id]),
           DatumGetArrayTypePCopy(values[key]),
@@ -43,34 +50,44 @@ void park_arrived(Relation tombstones, HeapTuple tuple, Hlc newest) {
   park_image(tombstones, {values, nulls}, newest);
 }
 
+// True if no other transaction has an xid. A local INSERT takes one before its stamp (stamp.cpp), so whoever was stamped before
+// our clock saw the tombstone has ended, and the probe that follows sees the row.
+bool nobody_else_writes() { return GetLatestSnapshot()->xcnt == 0; }
+
 // Returns the tuple to store, or null if there is nothing new in it, or it is parked.
+HeapTuple receive(Relation relation, RowPlan* plan, Relation tombstones, HeapTuple tuple, const ArrivedTombstone& arrived) {
+  if (plan->mode == RowMode::state) {
+    const Hlc newest{std::max(arrived.data.stamp.value, arrived.data.floor.value)};
+    if (too_far_ahead(newest, physical_ms(), static_cast<std::uint64_t>(max_clock_skew_ms))) {
+      park_arrived(tombstones, tuple, newest);
+      return nullptr;
+    }
+    observe(newest);
+  }
+  const RowValues row = parse_key(relation, plan, arrived.key);
+  TombstoneData known = find_tombstone(relation, plan, row);
+  const bool is_news = known.seen.data == nullptr || merge_tombstones(&known, arrived.data);
+  if (!is_news) return nullptr;
+  const bool is_settled = nobody_else_writes();
+  apply_delete(relation, plan, row, arrived.data);
+  int replaced[] = {key_hash + 1, settled + 1};
+  Datum values[] = {Int64GetDatum(hash_key(plan, row)), BoolGetDatum(is_settled)};
+  bool nulls[] = {false, false};
+  return heap_modify_tuple_by_cols(tuple, RelationGetDescr(tombstones), 2, replaced, values, nulls);
+}
+
 HeapTuple apply_arrived(Relation tombstones, HeapTuple tuple) {
   const TupleDesc descriptor = RelationGetDescr(tombstones);
+  CommandCounterIncrement();  // as for images: one command may bring several of one key
   const ArrivedTombstone arrived = read_arrived(tuple, descriptor);
   const Oid table = find_table(arrived.table);
   if (!OidIsValid(table)) return nullptr;  // not replicated here (yet): its tombstones come with the copy of the table
   Relation relation = table_open(table, RowExclusiveLock);
   RowPlan* plan = row_plan(relation);
-  const RowValues row = parse_key(relation, plan, arrived.key);
-  if (plan->mode == RowMode::state) {
-    const Hlc newest{std::max(arrived.data.stamp.value, arrived.data.floor.value)};
-    if (too_far_ahead(newest, physical_ms(), static_cast<std::uint64_t>(max_clock_skew_ms))) {
-      park_arrived(tombstones, tuple, newest);
-      table_close(relation, NoLock);
-      return nullptr;
-    }
-    observe(newest);
-  }
-  TombstoneData known = find_tombstone(relation, plan, row);
-  HeapTuple result = nullptr;
-  const bool is_news = known.seen.data == nullptr || merge_tombstones(&known, arrived.data);
-  if (is_news) {
-    const bool was_there = apply_delete(relation, plan, row, arrived.data);
-    int replaced[] = {key_hash + 1, settled + 1};
-    Datum values[] = {Int64GetDatum(hash_key(plan, row)), BoolGetDatum(was_there)};
-    bool nulls[] = {false, false};
-    result = heap_modify_tuple_by_cols(tuple, descriptor, 2, replaced, values, nulls);
-  }
+  // The key's types may run code of the table's owner (the CHECK of a domain).
+  const OwnerSwitch caller = become_owner(plan);
+  HeapTuple result = receive(relation, plan, tombstones, tuple, arrived);
+  become_caller(caller);
   table_close(relation, NoLock);
   return result;
 }
@@ -90,7 +107,9 @@ void settle_one(Relation tombstones, HeapTuple tuple) {
   if (OidIsValid(table)) {
     Relation relation = table_open(table, RowExclusiveLock);
     RowPlan* plan = row_plan(relation);
+    const OwnerSwitch caller = become_owner(plan);
     apply_delete(relation, plan, parse_key(relation, plan, arrived.key), arrived.data);
+    become_caller(caller);
     table_close(relation, NoLock);
   }
   int replaced[] = {settled + 1};
