@@ -130,7 +130,7 @@ void History::drop_tombstones(int index) {
 
 void History::take_backup(Prng& random) {
   const int index = random_node(random);
-  if (node(index).open) return;
+  if (node(index).open || index == world_.copying) return;
   Backup backup;
   backup.node = node(index);
   backup.tombstones_dropped = world_.tombstones_dropped;
@@ -147,7 +147,8 @@ void History::restore(Prng& random) {
   const int index = random_node(random);
   const std::optional<Backup>& backup = backups_[at(index)];
   // A backup older than a dropped tombstone would bring rows back that nobody remembers to be deleted.
-  if (!backup || backup->tombstones_dropped != world_.tombstones_dropped) return;
+  if (!backup || copy_) return;
+  if (backup->tombstones_dropped != world_.tombstones_dropped && !world_.is(Variant::restore_past_drop)) return;
   world_.trace([&] { return "node " + std::to_string(index) + " is restored from its backup"; });
   ++restores_;
   node(index) = backup->node;
@@ -173,7 +174,7 @@ void History::restore(Prng& random) {
 }
 
 void History::drop_node(Prng& random) {
-  if (std::ranges::count(world_.alive, true) <= 2) return;
+  if (std::ranges::count(world_.alive, true) <= 2 || copy_) return;
   const int index = random_node(random);
   world_.trace([&] { return "node " + std::to_string(index) + " is dropped"; });
   ++drops_;

@@ -22,9 +22,9 @@ constexpr int late_steps = 12;
 }  // namespace
 
 History::History(const HistoryOptions& options)
-    : world_(Plan::from_seed(options.seed), options.variant, options.trace) {
+    : world_(Plan::from_seed(options.seed, options.variant), options.variant, options.trace) {
   for (int i = 0; i < world_.plan.nodes; ++i) {
-    world_.alive[at(i)] = true;
+    world_.alive[at(i)] = !world_.plan.joins || i + 1 < world_.plan.nodes;
     world_.actors[at(i)] = Actor::from_parts(1, member_of(i));
     nodes_[at(i)].start(world_, i);
   }
@@ -57,7 +57,7 @@ void History::put_rows_before(Prng& random) {
       Values values = random_values_before(random, table);
       int operation = log_before_replication(world_, table, key, values);
       for (int index = 0; index < world_.plan.nodes; ++index) {
-        if (index != 0 && random.chance(50)) continue;
+        if (!world_.lives(index) || (index != 0 && random.chance(50))) continue;
         if (world_.plan.rows_differ && random.chance(50)) {
           values = random_values_before(random, table);
           operation = log_before_replication(world_, table, key, values);
@@ -83,6 +83,14 @@ void History::happen(Prng& random) {
       } else {
         drop_tombstones(index);
       }
+    }
+    return;
+  }
+  if (plan.joins && random.chance(30)) {
+    if (copy_) {
+      for (int i = 0; i < 3; ++i) advance_copy(random);
+    } else {
+      join(random);
     }
     return;
   }
@@ -158,6 +166,7 @@ void History::quiesce(Prng& random) {
       if (world_.lives(index)) node(index).retry_parked();
     }
     while (answer_request()) more = true;
+    while (advance_copy(random)) more = true;
   }
   check_converged();
 }

@@ -54,6 +54,16 @@ class History {
     std::array<int, max_nodes> incarnations{};
   };
 
+  /// A node being filled, outside the streams: rows are read one by one from `via` and arrive in any order.
+  struct Copy {
+    int target = 0;
+    int via = 0;
+    std::array<std::size_t, max_nodes> starts{};  ///< of the target's reading of each stream
+    bool begun = false;
+    std::vector<std::pair<int, int>> unread;  ///< (table, key); table -1: what is parked, for a wrong variant
+    std::vector<Transaction> in_flight;
+  };
+
   static std::size_t at(int index) noexcept { return static_cast<std::size_t>(index); }
   [[nodiscard]] Node& node(int index) { return nodes_[at(index)]; }
   [[nodiscard]] Link& link(int receiver, int sender) { return network_.links[at(receiver)][at(sender)]; }
@@ -98,10 +108,17 @@ class History {
   void heal(Prng& random);
   [[nodiscard]] bool older_in_flight(int receiver, Hlc stamp) const;
 
+  // join.cpp: a node joins and is filled
+  void join(Prng& random);
+  bool advance_copy(Prng& random);
+  [[nodiscard]] bool via_is_ready();
+  void begin_copy();
+
   World world_;
   Network network_;
   std::array<Node, max_nodes> nodes_;
   std::array<std::optional<Backup>, max_nodes> backups_;
+  std::optional<Copy> copy_;
   int restores_ = 0;
   int drops_ = 0;
   int early_drops_ = 0;

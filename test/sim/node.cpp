@@ -191,25 +191,37 @@ void Node::touch(int table, int key, Transaction& out) const {
   if (cell(table, key).present) out.push_back(image_of(table, key, 0));
 }
 
+Transaction Node::copy_cell(int table, int key) const {
+  Transaction result;
+  touch(table, key, result);
+  for (const Grave& grave : cell(table, key).graves) result.push_back(grave);
+  return result;
+}
+
+Transaction Node::copy_parked() const {
+  Transaction result;
+  for (const Parked& parked : parked_) result.push_back(parked.item);
+  return result;
+}
+
 std::vector<Transaction> Node::heal() const {
   std::vector<Transaction> result;
   for (std::size_t t = 0; t < world_->plan.tables.size(); ++t) {
     for (int key = 0; key < all_keys; ++key) {
-      Transaction transaction;
-      const int table = static_cast<int>(t);
-      touch(table, key, transaction);
-      for (const Grave& grave : cell(table, key).graves) transaction.push_back(grave);
+      Transaction transaction = copy_cell(static_cast<int>(t), key);
       if (!transaction.empty()) result.push_back(std::move(transaction));
     }
   }
   if (!world_->is(Variant::heal_without_parked)) {
-    for (const Parked& parked : parked_) result.push_back(Transaction{parked.item});
+    for (Item& item : copy_parked()) result.push_back(Transaction{std::move(item)});
   }
   result.push_back(Transaction{HealMark{world_->generation}});
   return result;
 }
 
 std::optional<Progress> Node::note_progress() const {
+  if (world_->copying == index_) return std::nullopt;
+  if (parks_tombstone() && !world_->is(Variant::progress_over_parked)) return std::nullopt;
   Progress progress;
   progress.generation = world_->generation;
   progress.safe = clock_;
@@ -233,6 +245,7 @@ int Node::drop_stable_tombstones() {
   std::vector<PeerProgress> progress;
   for (int node = 0; node < world_->plan.nodes; ++node) {
     if (!world_->lives(node)) continue;
+    if (node == world_->copying && node != index_ && world_->is(Variant::member_after_copy)) continue;
     members.push_back(member_of(node));
     const Peer& peer = peers_[at(node)];
     if (node != index_ && peer.generation == world_->generation) progress.push_back(peer.progress);

@@ -70,6 +70,16 @@ class Node {
   void insert(int table, int key, const Values& values, Transaction& out);
   void update(int table, int key, const Change& change, Transaction& out);
   void erase(int table, int key, Transaction& out);
+  /// A node that joins is filled from one that has been healed by all: it needs no healing itself.
+  /// Its clock follows that node's: births below the floors of dropped tombstones would be dead to some.
+  void join_healed(const Node& via) noexcept {
+    if (!world_->is(Variant::join_with_own_clock)) clock_ = std::max(clock_, via.clock_);
+    for (Peer& peer : peers_) peer.healed = world_->generation;
+  }
+  [[nodiscard]] bool healed_by(int peer) const noexcept { return peers_[at(peer)].healed == world_->generation; }
+  /// What is known of a key: the row if it is there, and the tombstones.
+  [[nodiscard]] Transaction copy_cell(int table, int key) const;
+  [[nodiscard]] Transaction copy_parked() const;
   /// Sends the row again as it is, if it is there.
   void touch(int table, int key, Transaction& out) const;
   /// All that this node knows, cut into transactions: rows, tombstones, parked changes.
@@ -84,7 +94,7 @@ class Node {
   void retry_parked();
 
   /// Notes the clock and what is applied, to be published when the open transaction has ended. Nothing if this node has
-  /// not been healed by all.
+  /// not been healed by all, is still being filled, or parks a tombstone: that one is not applied, whoever sent it.
   [[nodiscard]] std::optional<Progress> note_progress() const;
   /// Drops the tombstones that are causally stable; returns how many.
   int drop_stable_tombstones();
@@ -101,7 +111,6 @@ class Node {
     int generation = 0;
     int healed = 0;  ///< the generation whose re-sending this node has received in full
     Hlc applied;     ///< all that the peer stamped at or below is applied here
-    Hlc waiting;     ///< the same, once nothing of the peer is parked
     PeerProgress progress;
   };
 
@@ -121,11 +130,12 @@ class Node {
   void merge_image(const Image& image, int from);
   [[nodiscard]] Values merged_values(const Image& image, const Cell& cell, const Merge& merge) const;
   void bury_cell(const Grave& grave);
+  void bury_image(Image& image, const Tombstone& tombstone, const OperationSet& deletes) const;
   void bury_parked(const Grave& grave);
   void retry_incomplete(int table, int key);
   void park(Item item, int from);
   [[nodiscard]] bool ready(const Parked& parked) const;
-  [[nodiscard]] bool parks_tombstone_of(int peer) const;
+  [[nodiscard]] bool parks_tombstone() const;
 
   World* world_ = nullptr;
   int index_ = 0;

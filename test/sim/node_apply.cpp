@@ -38,13 +38,12 @@ void Node::receive(const Image& arrived, int from) {
   if (image.before_replication) image.state = state_before_replication(shape, contributions_of(shape, image.values));
   const Hlc highest = image.state.highest_stamp();
   if (too_far_ahead(highest, physical_ms(), world_->plan.max_skew_ms)) {
-    RowState living = image.state;
     if (!world_->is(Variant::parked_escapes)) {
-      world_->model.bury(living, shape, known_deletes(cell(image.table, image.key)));
+      const Cell& row = cell(image.table, image.key);
+      bury_image(image, known_deletes(row), row.deletes);
     }
     world_->trace([&] { return "node " + std::to_string(index_) + " parks " + name_of(image.table, image.key); });
-    if (!living.live()) return;
-    image.state = std::move(living);
+    if (!image.state.live()) return;
     image.before_replication = false;
     park(std::move(image), from);
     return;
@@ -190,27 +189,31 @@ void Node::bury_cell(const Grave& grave) {
   }
 }
 
+void Node::bury_image(Image& image, const Tombstone& tombstone, const OperationSet& deletes) const {
+  const Shape& shape = world_->shape(image.table);
+  world_->model.bury(image.state, shape, tombstone);
+  image.ghost.writes = living_writes(*world_, shape, image.ghost.writes, deletes);
+  for (OperationSet& group : image.ghost.groups) group = living_writes(*world_, shape, group, deletes);
+}
+
 void Node::bury_parked(const Grave& grave) {
-  const Shape& shape = world_->shape(grave.table);
   std::erase_if(parked_, [&](Parked& parked) {
     auto* image = std::get_if<Image>(&parked.item);
     if (image == nullptr || image->table != grave.table || image->key != grave.key) return false;
-    world_->model.bury(image->state, shape, grave.tombstone);
+    bury_image(*image, grave.tombstone, grave.operations);
     return !image->state.live();
   });
 }
 
-bool Node::parks_tombstone_of(int peer) const {
-  return std::ranges::any_of(
-      parked_, [&](const Parked& parked) { return parked.from == peer && std::holds_alternative<Grave>(parked.item); });
+bool Node::parks_tombstone() const {
+  return std::ranges::any_of(parked_, [](const Parked& parked) { return std::holds_alternative<Grave>(parked.item); });
 }
 
 void Node::receive(const Progress& progress, int from) {
   Peer& peer = peers_[at(from)];
   if (progress.generation < peer.generation) return;
-  if (progress.generation > peer.generation) peer = Peer{progress.generation, peer.healed, never, never, {}};
-  peer.waiting = std::max(peer.waiting, progress.safe);
-  if (!parks_tombstone_of(from) || world_->is(Variant::progress_over_parked)) peer.applied = peer.waiting;
+  if (progress.generation > peer.generation) peer = Peer{progress.generation, peer.healed, never, {}};
+  peer.applied = std::max(peer.applied, progress.safe);
   if (world_->is(Variant::received_over_rereading) && progress.safe < peer.progress.received) return;
   peer.progress.received = progress.safe;
   if (progress.safe < peer.progress.safe) return;
@@ -242,9 +245,6 @@ void Node::retry_parked() {
     const Parked parked = *next;
     parked_.erase(next);
     apply_item(parked.item, parked.from);
-  }
-  for (int peer = 0; peer < world_->plan.nodes; ++peer) {
-    if (!parks_tombstone_of(peer)) peers_[at(peer)].applied = peers_[at(peer)].waiting;
   }
 }
 

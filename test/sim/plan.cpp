@@ -22,6 +22,7 @@ void draw_clocks(Plan& plan, Prng& random) {
 /// that tombstones are parked.
 void favour_tombstone_removal(Plan& plan, Prng& random) {
   plan.nodes = std::min(plan.nodes, random.between(2, 4));
+  plan.joins = plan.nodes > 2 && random.chance(50);
   plan.keys = random.between(1, 2);
   plan.steps = random.between(60, 200);
   plan.write_percent = random.between(12, 25);
@@ -35,9 +36,24 @@ void favour_tombstone_removal(Plan& plan, Prng& random) {
   plan.skew_ms[0] = random.between(40, 150);
 }
 
+/// Wrong variants that show in rare circumstances only are given these circumstances.
+void focus(Plan& plan, Variant variant, Prng& random) {
+  const bool filling = variant == Variant::member_after_copy || variant == Variant::join_with_own_clock;
+  const bool healing = variant == Variant::progress_over_heal;
+  if (!filling && !healing) return;
+  plan.nodes = random.between(3, 4);
+  plan.keys = 1;
+  plan.tombstone_removal = true;
+  favour_tombstone_removal(plan, random);
+  plan.nodes = std::max(plan.nodes, 3);
+  plan.joins = filling;
+  plan.drops = healing;
+  plan.restores = healing;
+}
+
 }  // namespace
 
-Plan Plan::from_seed(std::uint64_t seed) {
+Plan Plan::from_seed(std::uint64_t seed, Variant variant) {
   Prng random(seed);
   Plan plan;
   plan.seed = seed;
@@ -64,9 +80,11 @@ Plan Plan::from_seed(std::uint64_t seed) {
   plan.restores = random.chance(25);
   plan.drops = plan.nodes > 2 && random.chance(15);
   plan.tombstone_removal = random.chance(60);
+  plan.joins = plan.nodes > 2 && random.chance(25);
   plan.merged_tombstones = random.chance(50);
   plan.shuffled = random.chance(40);
   if (plan.tombstone_removal && random.chance(50)) favour_tombstone_removal(plan, random);
+  focus(plan, variant, random);
   return plan;
 }
 
@@ -76,7 +94,7 @@ std::string Plan::describe() const {
   text += ", " + std::to_string(keys) + " keys, " + std::to_string(steps) + " steps, clocks";
   for (int i = 0; i < nodes; ++i) text += " " + std::to_string(skew_ms[static_cast<std::size_t>(i)]);
   text += " (parks beyond " + std::to_string(max_skew_ms) + " ms)";
-  const std::array<std::pair<bool, const char*>, 12> features = {{{rows_before, "rows before"},
+  const std::array<std::pair<bool, const char*>, 13> features = {{{rows_before, "rows before"},
                                                                   {rows_differ, "rows differ"},
                                                                   {missing_values, "missing values"},
                                                                   {open_transactions, "open transactions"},
@@ -85,6 +103,7 @@ std::string Plan::describe() const {
                                                                   {cuts, "cuts"},
                                                                   {restores, "restores"},
                                                                   {drops, "drops"},
+                                                                  {joins, "a join"},
                                                                   {tombstone_removal, "tombstone removal"},
                                                                   {merged_tombstones, "merged tombstones"},
                                                                   {shuffled, "shuffled"}}};

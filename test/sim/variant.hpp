@@ -27,9 +27,14 @@ enum class Variant {
   entry_first_wins,         ///< of two versions of an entry the one that was there stays
   restore_same_epoch,       ///< a restored node goes on under its old actor
   progress_before_commit,   ///< progress is published while older transactions are still open
-  progress_over_parked,     ///< a parked tombstone counts as applied
+  progress_over_parked,     ///< progress is published while a tombstone is parked
   progress_over_heal,       ///< progress from before a restore or drop goes on counting
   received_over_rereading,  ///< a stream that is read again still counts as received
+  member_after_copy,        ///< a joining node counts as a member only when it is filled
+  copy_without_parked,      ///< the copy that fills a node leaves out what is parked
+  copy_parked_last,         ///< that copy reads what is parked after rows
+  join_with_own_clock,      ///< a joining node does not take over the clock of the node that fills it
+  restore_past_drop,        ///< a backup is restored that is older than a dropped tombstone
   parked_escapes,           ///< tombstones do not reach parked images
   heal_without_parked,      ///< healing re-sends rows and tombstones, but nothing that is parked
   missing_group_advances,   ///< a group whose values did not travel takes the image's stamp

@@ -45,11 +45,12 @@ struct Plan {
   bool cuts = false;
   bool restores = false;
   bool drops = false;
+  bool joins = false;  ///< the last node is not there at first, and joins later
   bool tombstone_removal = false;
   bool merged_tombstones = false;  ///< one tombstone per key, not one per delete
   bool shuffled = false;           ///< a transaction's changes leave in another order than they were made
 
-  [[nodiscard]] static Plan from_seed(std::uint64_t seed);
+  [[nodiscard]] static Plan from_seed(std::uint64_t seed, Variant variant);
   [[nodiscard]] std::string describe() const;
 };
 
@@ -73,7 +74,8 @@ struct World {
   int generation = 0;          ///< grows with every restore and drop: what nodes know of each other's progress is void
   int tombstones_dropped = 0;  ///< how many tombstones were dropped so far
   std::array<Actor, max_nodes> actors{};
-  std::array<bool, max_nodes> alive{};
+  std::array<bool, max_nodes> alive{};  ///< the members
+  int copying = -1;                     ///< the member that is still being filled, or -1
   std::vector<Request> requests;
 
   [[nodiscard]] const TableKind& table(int index) const { return *plan.tables[static_cast<std::size_t>(index)]; }
