@@ -73,7 +73,8 @@ CREATE VIEW meridian.nodes AS
   SELECT m.name AS node, m.id, m.region, 'primary'::text AS role, NULL::text AS upstream,
          CASE WHEN m.id = self.member AND NOT self.standby THEN self.timeline END AS timeline,
          CASE WHEN m.state = 'joining' THEN 'joining'
-              WHEN m.id = self.member AND NOT self.standby THEN 'active'
+              WHEN m.id = self.member AND NOT self.standby
+                THEN CASE WHEN (SELECT i.confirmed FROM meridian.identity i) THEN 'active' ELSE 'unconfirmed' END
               WHEN self.standby THEN 'unknown'
               WHEN p.state IS NULL THEN 'unreachable'
               ELSE p.state END AS state,
@@ -106,7 +107,7 @@ COMMENT ON COLUMN meridian.nodes.region IS 'Region of the member.';
 COMMENT ON COLUMN meridian.nodes.role IS 'primary or standby.';
 COMMENT ON COLUMN meridian.nodes.upstream IS 'Of a standby: the member that it follows.';
 COMMENT ON COLUMN meridian.nodes.timeline IS 'Timeline of this server and its standbys; unknown for other members.';
-COMMENT ON COLUMN meridian.nodes.state IS 'active (this server), streaming, catchup, joining, unreachable, or unknown (asked on a standby).';
+COMMENT ON COLUMN meridian.nodes.state IS 'active or unconfirmed (this server; see meridian.identity), streaming, catchup, joining, unreachable, or unknown (asked on a standby).';
 COMMENT ON COLUMN meridian.nodes.last_seen IS 'When the server was heard of last; NULL if never since this server started.';
 COMMENT ON COLUMN meridian.nodes.lag_bytes IS 'WAL of this server that the other has not applied yet.';
 COMMENT ON COLUMN meridian.nodes.dsn IS 'Connection string without passwords.';

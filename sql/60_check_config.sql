@@ -107,7 +107,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION meridian.mesh_items() IS 'Triggers, subscriptions and publication of the mesh that are not as set-up left them; empty if all are.';
 REVOKE ALL ON FUNCTION meridian.mesh_items() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION meridian.mesh_items() TO PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.mesh_items() TO meridian_admin;
 
 CREATE FUNCTION meridian.config_items(members integer)
   RETURNS TABLE (setting text, value text, required text, ok boolean, fix text, mandatory boolean)
@@ -131,9 +131,11 @@ AS $$
 $$;
 COMMENT ON FUNCTION meridian.check_config() IS 'Every setting that a mesh needs, whether it is right, and the line for postgresql.conf (or the command) that makes it right.';
 REVOKE ALL ON FUNCTION meridian.check_config() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION meridian.check_config() TO PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.check_config() TO meridian_admin;
 
 CREATE FUNCTION meridian.parked_count() RETURNS bigint
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$ SELECT count(*) FROM meridian.parked_image $$;
 COMMENT ON FUNCTION meridian.parked_count() IS 'How many incoming changes wait on this node because they could not be applied.';
+REVOKE ALL ON FUNCTION meridian.parked_count() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.parked_count() TO meridian_admin;

@@ -203,6 +203,21 @@ wait_converged(@nodes);
 same_everywhere(\@nodes, $rows, 'with the same rows everywhere');
 expect_everywhere(\@nodes, q{SELECT state FROM meridian.member WHERE name = 'n3'}, 'active', 'and it is a member like the others');
 
+# --- tables from a dump of a member -------------------------------------------------------------------------------------
+
+my $n4 = new_node('n4', extension => 0);
+my $dump = PostgreSQL::Test::Utils::tempdir() . '/schema.sql';
+command_ok([ 'pg_dump', '--schema-only', '--no-publications', '--no-subscriptions', '-d', $n1->connstr('postgres'), '-f', $dump ], 'the schema of a member is dumped');
+command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', $n4->connstr('postgres'), '-f', $dump ], 'and restored on a new server');
+is(sql($n4, call('join', $n4, conninfo($n1))), 6, 'which joins with it');
+wait_converged(@nodes, $n4);
+sql($n4, q{UPDATE account SET balance = balance + 1; INSERT INTO tick (node) VALUES ('n4')});
+wait_converged(@nodes, $n4);
+same_everywhere([ @nodes, $n4 ], $rows, 'and has the same rows');
+same_everywhere([ @nodes, $n4 ], q{SELECT count(*) FROM tick}, 'of every table');
+sql($n4, 'SELECT meridian.leave()');
+is(traces($n4), $nothing, 'and it leaves without a trace');
+
 # --- drop_node ------------------------------------------------------------------------------------------------------------
 
 like(sql_error($n1, q{SELECT meridian.drop_node('n1')}), qr/22023.*cannot drop itself.*leave\(\)/s, 'a node does not drop itself');

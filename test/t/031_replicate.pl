@@ -156,18 +156,18 @@ DELETE FROM busy WHERE id = (SELECT max(id) FROM busy WHERE v LIKE '%.') AND ran
 });
 # Numbers that are in use on one node only.
 sql($nodes[$_], q{SELECT setval('busy_id_seq', } . 1_000_000 * ($_ + 1) . ')') foreach 0 .. 2;
-my my $before = sql($n1, 'SELECT count(*) FROM busy');
-@load = map { IPC::Run::start([ 'pgbench', '-n', '-c', '2', '-t', '300', '-f', $script, $_->connstr('postgres') ], '>', '/dev/null', '2>', '/dev/null') } @nodes;
+my @load = map { IPC::Run::start([ 'pgbench', '-n', '-c', '2', '-t', '300', '-f', $script, $_->connstr('postgres') ], '>', '/dev/null', '2>', '/dev/null') } @nodes;
 wait_until($_, 'SELECT count(*) > 20 FROM busy') foreach @nodes;
 sql($n1, q{SELECT meridian.replicate('busy')});
-$_->finish foreach @load;
+ok($_->finish, 'and no writer was disturbed') foreach @load;
 wait_converged(@nodes);
 same_everywhere(\@nodes, q{SELECT count(*) || md5(string_agg(format('%s=%s', id, v), ' ' ORDER BY id)) FROM busy}, 'replicate under load loses and revives nothing');
 
+my $before = sql($n1, 'SELECT count(*) FROM busy');
 @load = map { IPC::Run::start([ 'pgbench', '-n', '-c', '2', '-t', '300', '-f', $script, $_->connstr('postgres') ], '>', '/dev/null', '2>', '/dev/null') } @nodes;
 wait_until($n1, "SELECT count(*) > $before + 20 FROM busy");
 sql($n2, q{SELECT meridian.unreplicate('busy')});
-$_->finish foreach @load;
+ok($_->finish, 'and no writer was disturbed') foreach @load;
 wait_converged(@nodes);
 is(sql($_, q{SELECT count(*) FROM pg_stat_subscription WHERE pid IS NULL}), 0, 'unreplicate under load leaves every stream running: ' . $_->name) foreach @nodes;
 unlike(slurp_file($_->logfile), qr/missing replicated column/, 'and no image found a table without its column: ' . $_->name) foreach @nodes;

@@ -287,6 +287,7 @@ void Connection::fail(const PGresult* result) {
   const bool waited = sqlstate == "55P03" || sqlstate == "57014";
   if (waited && reported_ && !session_.last_waiting().empty())
     error.add_detail("It waited for " + session_.last_waiting() + ".");
+  if (sqlstate == "55P03") error.suggest("Repeat the call when that has ended, or with a larger lock_timeout.");
   error.add_detail("Reported by " + label_ + ".");
   withdraw_report();
   throw error;
