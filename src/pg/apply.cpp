@@ -127,7 +127,10 @@ bool bury_found(Relation relation, RowPlan* plan, const Slots& slots, const Tomb
   if (result != WriteResult::done) return false;
   count_stat(plan->relation, verdict.conflict ? Stat::merged : Stat::applied);
   if (verdict.conflict) {
-    record_conflict(relation, plan, {"update_delete", verdict.action == Action::remove ? "incoming" : "merged",
+    // What is left of a row after a delete by birth is other lives of it; after a delete by time it is the row as it was.
+    const bool whole = plan->mode == RowMode::state && plan->shape->delete_latest;
+    const char* winner = verdict.action == Action::remove ? "incoming" : whole ? "local" : "merged";
+    record_conflict(relation, plan, {"update_delete", winner,
                                      plan->rule_text, conflict_side(relation, plan, local), delete_side(tombstone)});
   }
   return true;
