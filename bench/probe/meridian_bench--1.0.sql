@@ -1,0 +1,8 @@
+CREATE FUNCTION empty_trigger() RETURNS trigger LANGUAGE C AS 'MODULE_PATHNAME', 'meridian_bench_empty_trigger';
+COMMENT ON FUNCTION empty_trigger() IS 'BEFORE row trigger that lets every row through: what a trigger in C++ costs at least.';
+
+CREATE FUNCTION mark() RETURNS void LANGUAGE C AS 'MODULE_PATHNAME', 'meridian_bench_mark';
+COMMENT ON FUNCTION mark() IS 'Does nothing. callgrind --dump-before=''meridian_bench_mark*'' ends a measurement here and begins the next.';
+
+CREATE FUNCTION mark_trigger() RETURNS trigger LANGUAGE C AS 'MODULE_PATHNAME', 'meridian_bench_mark_trigger';
+COMMENT ON FUNCTION mark_trigger() IS 'BEFORE INSERT trigger that is such a mark: a row that arrives ends a measurement of the apply worker.';

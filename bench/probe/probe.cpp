@@ -1,0 +1,19 @@
+// What the benchmarks of local writes compare with, and the mark by which callgrind tells one measurement from the next.
+#include "pg/support/function.hpp"
+
+extern "C" {
+PG_MODULE_MAGIC;
+}
+
+/// Trigger, BEFORE UPDATE FOR EACH ROW: returns NEW.
+MERIDIAN_FUNCTION(meridian_bench_empty_trigger) {
+  PG_RETURN_POINTER(reinterpret_cast<TriggerData*>(fcinfo->context)->tg_newtuple);
+}
+
+/// mark() returns void
+MERIDIAN_FUNCTION(meridian_bench_mark) { PG_RETURN_VOID(); }
+
+/// Trigger, BEFORE INSERT FOR EACH ROW: lets the row in.
+MERIDIAN_FUNCTION(meridian_bench_mark_trigger) {
+  PG_RETURN_POINTER(reinterpret_cast<TriggerData*>(fcinfo->context)->tg_trigtuple);
+}
