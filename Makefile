@@ -4,12 +4,13 @@
 #   make check         build, install and run every test on a temporary cluster of this machine's PostgreSQL
 #   make check-matrix  the same on PostgreSQL 17 and 18, each in a Debian of its own
 #   make demo          two regions on this machine, and a story told with them
+#   make bench         what Meridian costs, as ratios to stock PostgreSQL, a plpgsql trigger and pglogical
 #
 # installcheck needs a running server with shared_preload_libraries = 'meridian', as CONTRIBUTING.md describes.
 # Objects belong to one server version: `make clean` before another PG_CONFIG.
 
 # These install what they need first, so they must work where pg_config does not exist yet: no PGXS for them.
-SCRIPT_GOALS := check check-matrix demo
+SCRIPT_GOALS := check check-matrix demo bench
 ifneq (,$(filter $(SCRIPT_GOALS),$(MAKECMDGOALS)))
 ifneq (,$(filter-out $(SCRIPT_GOALS),$(MAKECMDGOALS)))
 $(error run "make $(filter $(SCRIPT_GOALS),$(MAKECMDGOALS))" by itself)
@@ -22,6 +23,8 @@ check-matrix:
 	tools/check-matrix.sh
 demo:
 	demo/run.sh
+bench:
+	bench/run.sh
 
 else
 

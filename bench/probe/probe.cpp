@@ -1,4 +1,5 @@
-// What the benchmarks of local writes compare with, and the mark by which callgrind tells one measurement from the next.
+// What the benchmarks of local writes compare with, and the mark by which callgrind tells one measurement from the
+// next.
 #include "pg/support/function.hpp"
 
 extern "C" {
@@ -6,14 +7,13 @@ PG_MODULE_MAGIC;
 }
 
 /// Trigger, BEFORE UPDATE FOR EACH ROW: returns NEW.
-MERIDIAN_FUNCTION(meridian_bench_empty_trigger) {
-  PG_RETURN_POINTER(reinterpret_cast<TriggerData*>(fcinfo->context)->tg_newtuple);
-}
+MERIDIAN_FUNCTION(meridian_bench_empty_trigger)
+{ PG_RETURN_POINTER(reinterpret_cast<TriggerData*>(fcinfo->context)->tg_newtuple); }
 
 /// mark() returns void
-MERIDIAN_FUNCTION(meridian_bench_mark) { PG_RETURN_VOID(); }
+MERIDIAN_FUNCTION(meridian_bench_mark)
+{ PG_RETURN_VOID(); }
 
 /// Trigger, BEFORE INSERT FOR EACH ROW: lets the row in.
-MERIDIAN_FUNCTION(meridian_bench_mark_trigger) {
-  PG_RETURN_POINTER(reinterpret_cast<TriggerData*>(fcinfo->context)->tg_trigtuple);
-}
+MERIDIAN_FUNCTION(meridian_bench_mark_trigger)
+{ PG_RETURN_POINTER(reinterpret_cast<TriggerData*>(fcinfo->context)->tg_trigtuple); }
