@@ -41,11 +41,10 @@ CREATE FUNCTION meridian.redact_dsn(dsn text) RETURNS text
 COMMENT ON FUNCTION meridian.redact_dsn(text) IS 'The connection string without its passwords.';
 
 CREATE FUNCTION meridian.replication_peers()
-  RETURNS TABLE (slot_name name, application_name text, client text, state text, replay_lsn pg_lsn, reply_time timestamptz)
+  RETURNS TABLE (slot_name name, application_name text, state text, replay_lsn pg_lsn, reply_time timestamptz)
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-  SELECT s.slot_name, a.application_name, COALESCE(a.client_hostname, host(a.client_addr), 'local'),
-         w.state, w.replay_lsn, w.reply_time
+  SELECT s.slot_name, a.application_name, w.state, w.replay_lsn, w.reply_time
     FROM pg_stat_get_wal_senders() w
     JOIN pg_stat_get_activity(NULL) a ON a.pid = w.pid
     LEFT JOIN pg_replication_slots s ON s.active_pid = w.pid

@@ -10,7 +10,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my ($n1, $n2, $n3) = my @nodes = map { new_node($_) } qw(n1 n2 n3);
+my ($n1, $n2, $n3) = my @nodes = map { new_node($_, conf => "max_prepared_transactions = 2\n") } qw(n1 n2 n3);
 my $table = q{CREATE TABLE account (id bigint PRIMARY KEY, note text, balance bigint NOT NULL DEFAULT 0);
 	CREATE TABLE tick (id bigserial PRIMARY KEY, node text)};
 on_all(\@nodes, $table);
@@ -174,12 +174,13 @@ is(traces($n3), $nothing, 'a cancelled join leaves nothing here');
 expect_everywhere([ $n1, $n2 ], q{SELECT (SELECT count(*) FROM pg_replication_slots) || ' ' || (SELECT count(*) FROM meridian.member)}, '1 2', 'and nothing there');
 
 # ... and repeated
-$join = start_call($n3, call('join', $n3, conninfo($n2)));
-wait_for_message($join, qr/set-up waits for process $pid/, 'repeated, it waits again');
-$open->query_safe('ROLLBACK');
+$open->query_safe(q{PREPARE TRANSACTION 'left over'});
 $open->quit;
+$join = start_call($n3, call('join', $n3, conninfo($n2)));
+wait_for_message($join, qr/set-up waits for prepared transaction 'left over' \(xid \d+/, 'repeated, it waits again, for prepared transactions too');
+sql($n1, q{ROLLBACK PREPARED 'left over'});
 ($out, $err) = finish_call($join);
-is($out, 4, 'and goes on when the transaction has ended, under a number that nobody had');
+is($out, 4, 'and goes on when it has ended, under a number that nobody had');
 wait_converged(@nodes);
 same_everywhere(\@nodes, $rows, 'rows are the same again');
 
@@ -192,7 +193,7 @@ wait_until($n1, q{SELECT NOT active FROM pg_replication_slots WHERE slot_name = 
 sql($n1, q{INSERT INTO account VALUES (6, 'not at n2 yet', 6)});
 $join = start_call($n3, call('join', $n3, conninfo($n2)));
 wait_for_message($join, qr/set-up waits for node "n2" to apply what node "n1" has written/, 'a copy waits until its source has everything');
-sql($n3, q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT meridian.join(%'});
+sql($n3, q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT meridian.join(%'});
 finish_call($join);
 wait_until($n3, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'meridian setup'});
 expect_everywhere(\@nodes, q{SELECT state FROM meridian.member WHERE name = 'n3'}, 'joining', 'cut off now, the join is unfinished');

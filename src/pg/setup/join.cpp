@@ -147,7 +147,9 @@ void Join::check_tables() {
 }
 
 void Join::check_table(const Table& table) {
-  const std::string hint = "Create the tables first: pg_dump --schema-only --no-publications --no-subscriptions of any member, restored here.";
+  const std::string hint =
+      "Create the tables first: pg_dump --schema-only --no-publications --no-subscriptions of any member, restored "
+      "here.";
   if (here_->db.query("SELECT to_regclass($1)", {table.name}).null(0, 0)) {
     throw SetupError("42P01", "replicated table " + table.name + " does not exist on this node", {}, hint);
   }

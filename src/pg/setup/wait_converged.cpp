@@ -36,11 +36,10 @@ long checked_timeout(const Interval* timeout) {
   return static_cast<long>(ms);
 }
 
-/// How the peers stand; the names are in the memory of SPI's caller.
+/// How the peers stand.
 struct Peers {
-  uint64 behind;
-  uint64 unreachable;
-  char* unreachable_names;
+  std::int64_t behind;
+  std::int64_t unreachable;
 };
 
 char* first_value() { return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1); }
@@ -52,20 +51,30 @@ void require_member() {
                   errhint("Call meridian.create_node() or meridian.join() first.")));
 }
 
+/// Not read-only: each look needs a snapshot of its own, to see members come and go.
 Peers look(XLogRecPtr target) {
   Oid types[] = {PG_LSNOID};
   Datum values[] = {LSNGetDatum(target)};
-  // Not read-only: each look needs a snapshot of its own, to see members and parked images come and go.
   SPI_execute_with_args(
-      "SELECT count(*) FILTER (WHERE connected AND NOT reached), count(*) FILTER (WHERE NOT connected), "
-      "string_agg(name, ', ') FILTER (WHERE NOT connected) FROM meridian.peer_positions($1)",
+      "SELECT count(*) FILTER (WHERE connected AND NOT reached), count(*) FILTER (WHERE NOT connected) "
+      "FROM meridian.peer_positions($1)",
       1, types, values, nullptr, false, 1);
+  bool is_null = false;
   const HeapTuple row = SPI_tuptable->vals[0];
   const TupleDesc columns = SPI_tuptable->tupdesc;
-  const Peers peers = {std::strtoull(SPI_getvalue(row, columns, 1), nullptr, 10),
-                       std::strtoull(SPI_getvalue(row, columns, 2), nullptr, 10), SPI_getvalue(row, columns, 3)};
+  const Peers peers = {DatumGetInt64(SPI_getbinval(row, columns, 1, &is_null)),
+                       DatumGetInt64(SPI_getbinval(row, columns, 2, &is_null))};
   SPI_freetuptable(SPI_tuptable);
   return peers;
+}
+
+void warn_of_unreachable() {
+  SPI_execute("SELECT string_agg(name, ', ') FROM meridian.peer_positions('0/0') WHERE NOT connected", false, 1);
+  const char* names = first_value();
+  // One may have come back since.
+  if (names == nullptr) return;
+  ereport(WARNING, (errcode(ERRCODE_WARNING), errmsg("not reachable, so not waited for: %s", names),
+                    errhint("These nodes will receive the changes when they are back.")));
 }
 
 bool anything_parked() {
@@ -91,10 +100,7 @@ bool wait_converged(long timeout_ms) {
     poll_ms = std::min(poll_ms * 2, last_poll_ms);
     peers = look(target);
   }
-  if (peers.unreachable > 0) {
-    ereport(WARNING, (errcode(ERRCODE_WARNING), errmsg("not reachable, so not waited for: %s", peers.unreachable_names),
-                      errhint("These nodes will receive the changes when they are back.")));
-  }
+  if (peers.unreachable > 0) warn_of_unreachable();
   const bool converged = peers.behind == 0 && !anything_parked();
   SPI_finish();
   return converged;
