@@ -101,9 +101,9 @@ COMMENT ON FUNCTION meridian.node_name(bigint) IS 'Name of the member that an ac
 
 CREATE VIEW meridian.conflicts WITH (security_barrier) AS
   SELECT h.id, h.occurred_at, h.rel, h.key, h.kind, h.winner, h.rule, h.local_row, h.remote_row,
-         CASE WHEN h.rule LIKE 'row=lww%' THEN NULL WHEN h.local_stamp > 0 THEN meridian.hlc_time(h.local_stamp) END AS local_time,
+         CASE WHEN h.rule LIKE 'row=lww(%' THEN NULL WHEN h.local_stamp > 0 THEN meridian.hlc_time(h.local_stamp) END AS local_time,
          meridian.node_name(h.local_actor) AS local_node,
-         CASE WHEN h.rule LIKE 'row=lww%' THEN NULL WHEN h.remote_stamp > 0 THEN meridian.hlc_time(h.remote_stamp) END AS remote_time,
+         CASE WHEN h.rule LIKE 'row=lww(%' THEN NULL WHEN h.remote_stamp > 0 THEN meridian.hlc_time(h.remote_stamp) END AS remote_time,
          meridian.node_name(h.remote_actor) AS remote_node,
          h.local_stamp, h.remote_stamp
   FROM meridian.conflict_history h

@@ -69,7 +69,7 @@ ConflictSide delete_side(const TombstoneData& tombstone) {
   return {nullptr, static_cast<std::int64_t>(tombstone.stamp.value), static_cast<std::int64_t>(tombstone.actor.value)};
 }
 
-void bring_delete(Relation relation, RowPlan* plan, const RowValues& key, const TombstoneData& tombstone);
+void bring_delete(Relation relation, RowPlan* plan, const RowValues& key, const TombstoneData& tombstone, Look look);
 
 bool merge_into(Relation relation, RowPlan* plan, const Slots& slots, const RowValues& incoming) {
   const RowValues local = deform(plan, slots.found);
@@ -110,22 +110,24 @@ bool insert_missing(Relation relation, RowPlan* plan, const Slots& slots, const 
   const TombstoneData later = find_tombstone(relation, plan, incoming);
   if (later.seen.data != nullptr && (later.stamp != tombstone.stamp || later.floor != tombstone.floor)) {
     CommandCounterIncrement();
-    bring_delete(relation, plan, incoming, later);
+    bring_delete(relation, plan, incoming, later, Look::first);
   }
   return true;
 }
 
 // A dead row, or what is left of one.
-bool bury_found(Relation relation, RowPlan* plan, const Slots& slots, const TombstoneData& tombstone) {
+bool bury_found(Relation relation, RowPlan* plan, const Slots& slots, const TombstoneData& tombstone, Look look) {
   const RowValues local = deform(plan, slots.found);
   const Verdict verdict = bury_row(relation, plan, local, tombstone);
-  if (verdict.action == Action::keep) return true;
-  RowWriter writer;
-  begin_write(&writer, relation, plan);
-  const WriteResult result = write(&writer, slots, verdict);
-  end_write(&writer);
-  if (result != WriteResult::done) return false;
-  count_stat(plan->relation, verdict.conflict ? Stat::merged : Stat::applied);
+  if (verdict.action == Action::keep && (look == Look::second || !verdict.conflict)) return true;
+  if (verdict.action != Action::keep) {
+    RowWriter writer;
+    begin_write(&writer, relation, plan);
+    const WriteResult result = write(&writer, slots, verdict);
+    end_write(&writer);
+    if (result != WriteResult::done) return false;
+    count_stat(plan->relation, verdict.conflict ? Stat::merged : Stat::applied);
+  }
   if (verdict.conflict) {
     // What is left of a row after a delete by birth is other lives of it; after a delete by time it is the row as it was.
     const bool whole = plan->mode == RowMode::state && plan->shape->delete_latest;
@@ -158,13 +160,13 @@ void bring_image(Relation relation, RowPlan* plan, HeapTuple image) {
   drop_slots(slots);
 }
 
-void bring_delete(Relation relation, RowPlan* plan, const RowValues& key, const TombstoneData& tombstone) {
+void bring_delete(Relation relation, RowPlan* plan, const RowValues& key, const TombstoneData& tombstone, Look look) {
   const Slots slots = make_slots(relation);
   store(slots.incoming, plan, key);
   for (;;) {
     CHECK_FOR_INTERRUPTS();
     if (find_row(relation, plan, slots.incoming, slots.found)) {
-      if (bury_found(relation, plan, slots, tombstone)) break;
+      if (bury_found(relation, plan, slots, tombstone, look)) break;
       continue;
     }
     // Somebody may be inserting the key right now: wait for the outcome, then look again.
@@ -192,10 +194,10 @@ void apply_image(Relation relation, RowPlan* plan, HeapTuple image) {
   become_caller(caller);
 }
 
-void apply_delete(Relation relation, RowPlan* plan, const RowValues& key, const TombstoneData& tombstone) {
+void apply_delete(Relation relation, RowPlan* plan, const RowValues& key, const TombstoneData& tombstone, Look look) {
   require_identity(plan);
   const OwnerSwitch caller = become_owner(plan);
-  bring_delete(relation, plan, key, tombstone);
+  bring_delete(relation, plan, key, tombstone, look);
   become_caller(caller);
 }
 

@@ -69,7 +69,7 @@ HeapTuple receive(Relation relation, RowPlan* plan, Relation tombstones, HeapTup
   const bool is_news = known.seen.data == nullptr || merge_tombstones(&known, arrived.data);
   if (!is_news) return nullptr;
   const bool is_settled = nobody_else_writes();
-  apply_delete(relation, plan, row, arrived.data);
+  apply_delete(relation, plan, row, arrived.data, Look::first);
   int replaced[] = {key_hash + 1, settled + 1};
   Datum values[] = {Int64GetDatum(hash_key(plan, row)), BoolGetDatum(is_settled)};
   bool nulls[] = {false, false};
@@ -108,7 +108,7 @@ void settle_one(Relation tombstones, HeapTuple tuple) {
     Relation relation = table_open(table, RowExclusiveLock);
     RowPlan* plan = row_plan(relation);
     const OwnerSwitch caller = become_owner(plan);
-    apply_delete(relation, plan, parse_key(relation, plan, arrived.key), arrived.data);
+    apply_delete(relation, plan, parse_key(relation, plan, arrived.key), arrived.data, Look::second);
     become_caller(caller);
     table_close(relation, NoLock);
   }
