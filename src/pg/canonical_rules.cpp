@@ -141,7 +141,10 @@ MERIDIAN_FUNCTION(meridian_canonical_rules) {
     texts[i] = TextDatumGetCString(elements[i]);
   }
   parse(texts, count);
-  Relation relation = relation_open(PG_GETARG_OID(0), AccessShareLock);
+  Relation relation = try_relation_open(PG_GETARG_OID(0), AccessShareLock);
+  if (relation == nullptr) {
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation with OID %u does not exist", PG_GETARG_OID(0))));
+  }
   check_rules(relation);
   relation_close(relation, AccessShareLock);
   const int rule_count = static_cast<int>(parsed->texts.size());

@@ -38,7 +38,8 @@ std::int64_t now_for(const RowPlan* plan) {
 std::int64_t after(std::int64_t time) { return time == PG_INT64_MAX ? time : time + 1; }
 
 void refuse_infinity(Relation relation, const RowPlan* plan, std::int64_t time) {
-  if (!TIMESTAMP_NOT_FINITE(time)) return;
+  if (IS_VALID_TIMESTAMP(time)) return;
+  if (!TIMESTAMP_NOT_FINITE(time)) ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("timestamp out of range")));
   ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
                   errmsg("column \"%s\" of table \"%s\" cannot be infinite",
                          NameStr(TupleDescAttr(RelationGetDescr(relation), plan->stamp_attnum - 1)->attname),

@@ -101,7 +101,9 @@ Verdict by_state::merge_rows(Relation relation, const RowPlan* plan, const RowVa
   verdict.row = allocate_values(plan);
   std::memcpy(verdict.row.values, local.values, sizeof(Datum) * plan->column_count);
   std::memcpy(verdict.row.nulls, local.nulls, sizeof(bool) * plan->column_count);
-  write_state(plan, merge.state, &verdict.row);
+  // Two rows from before replication stay one: NULL, whichever arrived first.
+  const int state = plan->state_attnum - 1;
+  if (!local.nulls[state] || !incoming.nulls[state]) write_state(plan, merge.state, &verdict.row);
   write_counters(relation, plan, decisions.counters, &verdict.row);
   for (int i = 0; i < plan->column_count; ++i) {
     if (plan->columns[i].skip) continue;

@@ -77,8 +77,7 @@ RowValues parse_key(Relation relation, const RowPlan* plan, ArrayType* key_array
   deconstruct_array(key_array, TEXTOID, -1, false, TYPALIGN_INT, &texts, &null_texts, &count);
   if (count != plan->key_count || std::any_of(null_texts, null_texts + count, [](bool is_null) { return is_null; })) {
     ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
-                    errmsg("tombstone for table \"%s\" has %d key columns, the table has %d",
-                           RelationGetRelationName(relation), count, plan->key_count),
+                    errmsg("a tombstone of table \"%s\" does not fit its primary key", RelationGetRelationName(relation)),
                     errhint("Give the table the same primary key on every node.")));
   }
   const RowValues row = allocate_values(plan);
