@@ -8,7 +8,7 @@
 # run as user postgres, since a server refuses to run as root; run by anybody else, sudo is needed for missing packages only.
 #
 # Environment: PG_CONFIG (which server), MERIDIAN_BUILD_DIR (where to build), PROVE_TESTS (which TAP tests),
-# MERIDIAN_KEEP=1 (keep the cluster's data and log).
+# MERIDIAN_CTEST (arguments for ctest), MERIDIAN_KEEP=1 (keep the cluster's data and log).
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -62,7 +62,7 @@ check_core() {
     || { cat "$build_dir/cmake.log"; return 1; }
   as_tester cmake --build build -j "$(nproc)" > "$build_dir/cmake.log" 2>&1 || { tail -n 100 "$build_dir/cmake.log"; return 1; }
   PG_CONFIG=$pg_config tools/check-layers.sh build/libmeridian_core.a || return 1
-  as_tester ctest --test-dir build --output-on-failure -j "$(nproc)"
+  as_tester ctest --test-dir build --output-on-failure -j "$(nproc)" ${MERIDIAN_CTEST:-}
 }
 
 pgxs() { as_tester make -s --no-print-directory PG_CONFIG="$private_config" "$@"; }
@@ -107,13 +107,29 @@ stop_cluster() {
 # One kind of installcheck at a time: PGXS stops at the first kind that fails.
 regress() { pgxs installcheck ISOLATION= TAP_TESTS= || show_differences .; }
 isolation() { pgxs installcheck REGRESS= TAP_TESTS= || show_differences .; }
-tap() { pgxs installcheck REGRESS= ISOLATION= ${PROVE_TESTS:+PROVE_TESTS="$PROVE_TESTS"}; }
+# Servers wait more than they work, so as many tests at a time as there are processors.
+tap() {
+  PROVE_FLAGS="--timer -j$(nproc)" pgxs installcheck REGRESS= ISOLATION= ${PROVE_TESTS:+PROVE_TESTS="$PROVE_TESTS"} ||
+    show_tap_logs
+}
 module() { pgxs -C test/module installcheck || show_differences test/module; }
 
 show_differences() {
   head -n 200 "$1/regression.diffs" 2> /dev/null || true
   echo "last lines of the server's log:"
   tail -n 40 "$cluster/log"
+  return 1
+}
+
+show_tap_logs() {
+  local log
+  for log in tmp_check/log/regress_log_*; do
+    if grep -qE '(^|s\) )not ok' "$log" || ! grep -qE '(^|s\) )1\.\.' "$log"; then
+      echo "last lines of $log:"
+      tail -n 60 "$log"
+    fi
+  done
+  echo "logs of the servers: $tree/tmp_check/log"
   return 1
 }
 
