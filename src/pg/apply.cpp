@@ -71,10 +71,19 @@ ConflictSide delete_side(const TombstoneData& tombstone) {
 
 void bring_delete(Relation relation, RowPlan* plan, const RowValues& key, const TombstoneData& tombstone, Look look);
 
+// A tombstone may have been committed between our look and our write; its own probe could not see what we wrote yet.
+void look_again(Relation relation, RowPlan* plan, const RowValues& incoming, const TombstoneData& before) {
+  const TombstoneData later = find_tombstone(relation, plan, incoming);
+  if (later.seen.data == nullptr || (later.stamp == before.stamp && later.floor == before.floor)) return;
+  CommandCounterIncrement();
+  bring_delete(relation, plan, incoming, later, Look::first);
+}
+
 bool merge_into(Relation relation, RowPlan* plan, const Slots& slots, const RowValues& incoming) {
   const RowValues local = deform(plan, slots.found);
   TombstoneData tombstone;
-  if (needs_tombstone(relation, plan, local, incoming)) tombstone = find_tombstone(relation, plan, incoming);
+  const bool may_be_dead = needs_tombstone(relation, plan, local, incoming);
+  if (may_be_dead) tombstone = find_tombstone(relation, plan, incoming);
   const Verdict verdict = merge_rows(relation, plan, local, incoming, tombstone);
   if (verdict.action != Action::keep) {
     RowWriter writer;
@@ -84,6 +93,7 @@ bool merge_into(Relation relation, RowPlan* plan, const Slots& slots, const RowV
     if (result != WriteResult::done) return false;
   }
   note_merge(relation, plan, verdict, local, incoming);
+  if (may_be_dead) look_again(relation, plan, incoming, tombstone);
   return true;
 }
 
@@ -106,12 +116,7 @@ bool insert_missing(Relation relation, RowPlan* plan, const Slots& slots, const 
                                      plan->rule_text, delete_side(tombstone), conflict_side(relation, plan, incoming)});
   }
   if (verdict.action == Action::remove) return true;
-  // A tombstone may have been committed between our look and our insert; its own probe could not see our row yet.
-  const TombstoneData later = find_tombstone(relation, plan, incoming);
-  if (later.seen.data != nullptr && (later.stamp != tombstone.stamp || later.floor != tombstone.floor)) {
-    CommandCounterIncrement();
-    bring_delete(relation, plan, incoming, later, Look::first);
-  }
+  look_again(relation, plan, incoming, tombstone);
   return true;
 }
 

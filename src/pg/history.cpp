@@ -23,6 +23,9 @@ Datum to_jsonb_object(Relation relation, const RowPlan* plan, const RowValues& r
     values[i] = row.values[chosen[i] - 1];
     nulls[i] = row.nulls[chosen[i] - 1];
   }
+  // A row that JSON cannot hold must not stop replication: it stays out of the history.
+  constexpr Size largest = Size{16} << 20;
+  if (heap_compute_data_size(shown, values, nulls) > largest) return 0;
   BlessTupleDesc(shown);
   const Datum record = heap_copy_tuple_as_datum(heap_form_tuple(shown, values, nulls), shown);
   const Datum json = DirectFunctionCall1(row_to_json, record);
@@ -45,10 +48,10 @@ void record_conflict(Relation relation, const RowPlan* plan, const Conflict& con
   values[kind] = CStringGetTextDatum(conflict.kind);
   values[winner] = CStringGetTextDatum(conflict.winner);
   values[rule] = CStringGetTextDatum(conflict.rule);
-  nulls[local_row] = conflict.local.row == nullptr;
-  if (!nulls[local_row]) values[local_row] = to_jsonb_object(relation, plan, *conflict.local.row, false);
-  nulls[remote_row] = conflict.remote.row == nullptr;
-  if (!nulls[remote_row]) values[remote_row] = to_jsonb_object(relation, plan, *conflict.remote.row, false);
+  if (conflict.local.row != nullptr) values[local_row] = to_jsonb_object(relation, plan, *conflict.local.row, false);
+  nulls[local_row] = values[local_row] == 0;
+  if (conflict.remote.row != nullptr) values[remote_row] = to_jsonb_object(relation, plan, *conflict.remote.row, false);
+  nulls[remote_row] = values[remote_row] == 0;
   values[local_stamp] = Int64GetDatum(conflict.local.stamp);
   values[local_actor] = Int64GetDatum(conflict.local.actor);
   values[remote_stamp] = Int64GetDatum(conflict.remote.stamp);

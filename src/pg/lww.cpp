@@ -109,7 +109,7 @@ HeapTuple stamp_timestamp_update(Relation relation, const RowPlan* plan, HeapTup
     time = after(before);
   }
   if (!same_key(plan, old_row, new_row)) {
-    add_tombstone(relation, plan, old_row, timestamp_tombstone(time), true);
+    add_tombstone(relation, plan, old_row, timestamp_tombstone(time));
     const TombstoneData tombstone = find_tombstone(relation, plan, new_row);
     if (tombstone.seen.data != nullptr) time = std::max(time, after(static_cast<std::int64_t>(tombstone.stamp.value)));
   }
@@ -129,7 +129,7 @@ void stamp_timestamp_delete(Relation relation, const RowPlan* plan, HeapTuple tu
   const RowValues row = deform(relation, plan, tuple);
   const std::int64_t before = by_timestamp::timestamp_of(plan, row);
   const std::int64_t time = before == PG_INT64_MIN ? now_for(plan) : std::max(now_for(plan), after(before));
-  add_tombstone(relation, plan, row, timestamp_tombstone(time), true);
+  add_tombstone(relation, plan, row, timestamp_tombstone(time));
 }
 
 }  // namespace meridian::pg

@@ -7,7 +7,7 @@
 #include "pg/settings.hpp"
 #include "pg/row_access.hpp"
 #include "pg/stat_tables.hpp"
-#include "pg/support/guard.hpp"
+#include "pg/support/attempt.hpp"
 #include "pg/tombstone.hpp"
 
 namespace meridian::pg {
@@ -83,32 +83,6 @@ Parked read_parked(HeapTuple tuple, TupleDesc descriptor) {
           DatumGetTimestampTz(values[retry_at]) <= GetCurrentTimestamp()};
 }
 
-// Applies one image in a subtransaction: what the table refuses must not hold up the others. Returns null, or why it failed.
-const char* try_parked(Relation parked, HeapTuple tuple, const Parked& image) {
-  const MemoryContext context = CurrentMemoryContext;
-  const ResourceOwner owner = CurrentResourceOwner;
-  const char* failure = nullptr;
-  BeginInternalSubTransaction(nullptr);
-  MemoryContextSwitchTo(context);
-  try {
-    call([&] {
-      guarded([&] {
-        simple_heap_delete(parked, &tuple->t_self);
-        apply_parked(image.table, image.text);
-      });
-      ReleaseCurrentSubTransaction();
-    });
-  } catch (const PgError& error) {
-    failure = error.data()->message;
-  } catch (const std::bad_alloc&) {
-    failure = "out of memory";
-  }
-  if (failure != nullptr) RollbackAndReleaseCurrentSubTransaction();
-  MemoryContextSwitchTo(context);
-  CurrentResourceOwner = owner;
-  return failure;
-}
-
 // Tries again after 1, 2, 4 ... 3600 seconds.
 void postpone(Relation parked, HeapTuple tuple, const Parked& image, const char* failure) {
   const std::int64_t pause_s = image.attempts < 12 ? std::int64_t{1} << image.attempts : 3600;
@@ -149,7 +123,11 @@ void retry_parked() {
   while (HeapTuple tuple = heap_getnext(scan, ForwardScanDirection)) {
     const Parked image = read_parked(tuple, RelationGetDescr(parked));
     if (!image.due) continue;
-    const char* failure = try_parked(parked, tuple, image);
+    // What the table refuses must not hold up the others.
+    const char* failure = attempt([&] {
+      simple_heap_delete(parked, &tuple->t_self);
+      apply_parked(image.table, image.text);
+    });
     if (failure != nullptr) postpone(parked, tuple, image, failure);
     CommandCounterIncrement();
   }

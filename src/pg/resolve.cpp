@@ -34,6 +34,7 @@ bool is_named(const TriggerData* data, const char* name) { return std::strcmp(da
 // A subscription with plain pgoutput delivers UPDATE as UPDATE: the image meets the row that the worker found.
 HeapTuple merge_update(const TriggerData* data, RowPlan* plan) {
   Relation relation = data->tg_relation;
+  const OwnerSwitch caller = become_owner(plan);
   const RowValues local = deform(relation, plan, data->tg_trigtuple);
   const RowValues incoming = deform(relation, plan, data->tg_newtuple);
   const Verdict verdict = merge_rows(relation, plan, local, incoming, TombstoneData{});
@@ -41,8 +42,9 @@ HeapTuple merge_update(const TriggerData* data, RowPlan* plan) {
     record_conflict(relation, plan, {verdict.kind, verdict.winner, plan->rule_text,
                                      conflict_side(relation, plan, local), conflict_side(relation, plan, incoming)});
   }
+  become_caller(caller);
   count_stat(plan->relation, verdict.action == Action::keep ? Stat::stale : verdict.merged ? Stat::merged : Stat::applied);
-  if (verdict.action == Action::keep) return nullptr;
+  if (verdict.action != Action::replace) return nullptr;
   return heap_form_tuple(RelationGetDescr(relation), verdict.row.values, verdict.row.nulls);
 }
 
@@ -57,10 +59,21 @@ HeapTuple stamp(const TriggerData* data, RowPlan* plan) {
                   : stamp_timestamp_update(relation, plan, data->tg_trigtuple, data->tg_newtuple);
 }
 
+// Such a write would be merged as if a peer had sent it, and would reach nobody.
+void refuse_write_of_user_trigger(const TriggerData* data) {
+  if (!applying() || !writing_any_row()) return;
+  ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                  errmsg("a trigger that fires while changes of a peer are applied writes replicated table \"%s\"",
+                         RelationGetRelationName(data->tg_relation)),
+                  errhint("Its writes on the origin arrive by themselves: make it an ordinary trigger (ALTER TABLE ... ENABLE TRIGGER), "
+                          "not ENABLE ALWAYS or REPLICA.")));
+}
+
 Datum fire(FunctionCallInfo fcinfo, const char* function) {
   TriggerData* data = trigger_data(fcinfo, function);
   const bool is_update = TRIGGER_FIRED_BY_UPDATE(data->tg_event);
   HeapTuple unchanged = is_update ? data->tg_newtuple : data->tg_trigtuple;
+  if (!writing_merged_row(RelationGetRelid(data->tg_relation))) refuse_write_of_user_trigger(data);
   if (TRIGGER_FIRED_BY_DELETE(data->tg_event)) {
     if (applying()) PG_RETURN_POINTER(nullptr);
     RowPlan* plan = row_plan(data->tg_relation);

@@ -9,17 +9,24 @@ namespace {
 Oid written_relation = InvalidOid;
 int written_level = 0;
 
-void start_writing(const RowWriter* writer) {
+void start_writing(RowWriter* writer) {
+  writer->outer_relation = written_relation;
+  writer->outer_level = written_level;
   written_relation = RelationGetRelid(writer->relation);
   written_level = GetCurrentTransactionNestLevel();
 }
 
-void stop_writing() { written_relation = InvalidOid; }
+void stop_writing(const RowWriter* writer) {
+  written_relation = writer->outer_relation;
+  written_level = writer->outer_level;
+}
 
-void transaction_ended(XactEvent, void*) { stop_writing(); }
+void forget_writing() { written_relation = InvalidOid; }
+
+void transaction_ended(XactEvent, void*) { forget_writing(); }
 
 void subtransaction_ended(SubXactEvent event, SubTransactionId, SubTransactionId, void*) {
-  if (event == SUBXACT_EVENT_ABORT_SUB && GetCurrentTransactionNestLevel() <= written_level) stop_writing();
+  if (event == SUBXACT_EVENT_ABORT_SUB && GetCurrentTransactionNestLevel() <= written_level) forget_writing();
 }
 
 // A merged row sets every column, as a row of stock apply does: the UPDATE OF triggers of others fire.
@@ -114,6 +121,8 @@ bool same_key(const RowPlan* plan, TupleTableSlot* left, TupleTableSlot* right) 
 
 }  // namespace
 
+bool writing_any_row() { return OidIsValid(written_relation); }
+
 bool writing_merged_row(Oid relation) { return OidIsValid(relation) && written_relation == relation; }
 
 void register_write_callbacks() {
@@ -136,12 +145,16 @@ void end_write(RowWriter* writer) {
 
 OwnerSwitch become_owner(const RowPlan* plan) {
   OwnerSwitch caller{};
+  caller.settings = NewGUCNestLevel();
   GetUserIdAndSecContext(&caller.user, &caller.context);
   SetUserIdAndSecContext(plan->owner, caller.context | SECURITY_RESTRICTED_OPERATION);
   return caller;
 }
 
-void become_caller(const OwnerSwitch& caller) { SetUserIdAndSecContext(caller.user, caller.context); }
+void become_caller(const OwnerSwitch& caller) {
+  AtEOXact_GUC(false, caller.settings);
+  SetUserIdAndSecContext(caller.user, caller.context);
+}
 
 bool find_row(Relation relation, const RowPlan* plan, TupleTableSlot* key_source, TupleTableSlot* row) {
   Relation index = index_open(plan->key_index, RowExclusiveLock);
@@ -165,12 +178,13 @@ bool key_is_free(RowWriter* writer, TupleTableSlot* key_source) {
 
 WriteResult insert_row(RowWriter* writer, TupleTableSlot* row) {
   need_indexes(writer);
-  const TriggerDesc* triggers = writer->relation->trigdesc;
+  // The target's own copy: the relation's may be replaced while user code runs.
+  const TriggerDesc* triggers = writer->target->ri_TrigDesc;
   const bool others = writer->plan->others_see_insert;
   if (others && triggers->trig_insert_before_row) {
     start_writing(writer);
     const bool wanted = ExecBRInsertTriggers(writer->estate, writer->target, row);
-    stop_writing();
+    stop_writing(writer);
     if (!wanted) return WriteResult::done;  // a user trigger keeps the row out, as it would in stock apply
   }
   complete_row(writer, row, CMD_INSERT);
@@ -205,7 +219,7 @@ WriteResult update_row(RowWriter* writer, TupleTableSlot* found, TupleTableSlot*
     AfterTriggerBeginQuery();
     ExecSimpleRelationUpdate(writer->target, writer->estate, &epq, found, row);
     AfterTriggerEndQuery(writer->estate);
-    stop_writing();
+    stop_writing(writer);
     EvalPlanQualEnd(&epq);
     return WriteResult::done;
   }
@@ -236,7 +250,7 @@ WriteResult delete_row(RowWriter* writer, TupleTableSlot* found) {
     AfterTriggerBeginQuery();
     ExecSimpleRelationDelete(writer->target, writer->estate, &epq, found);
     AfterTriggerEndQuery(writer->estate);
-    stop_writing();
+    stop_writing(writer);
     EvalPlanQualEnd(&epq);
     return WriteResult::done;
   }

@@ -11,6 +11,8 @@
 
 namespace meridian::pg {
 
+/// True while a RowWriter writes a row of any table: whoever writes another one then is a trigger of a user.
+bool writing_any_row();
 /// True while a RowWriter writes a row of this table, so that our own BEFORE triggers let it pass.
 bool writing_merged_row(Oid relation);
 /// Registers the callbacks that end a write with its (sub)transaction. Called once, from _PG_init.
@@ -20,6 +22,7 @@ void register_write_callbacks();
 struct OwnerSwitch {
   Oid user;
   int context;
+  int settings;  ///< what the owner's code sets ends with it
 };
 OwnerSwitch become_owner(const RowPlan* plan);
 void become_caller(const OwnerSwitch& caller);
@@ -32,6 +35,8 @@ struct RowWriter {
   EState* estate;          ///< made when first needed
   ResultRelInfo* target;
   bool indexes_open;
+  Oid outer_relation;      ///< of the write that this one is nested in, by way of a user trigger
+  int outer_level;
 };
 
 void begin_write(RowWriter* writer, Relation relation, RowPlan* plan);

@@ -33,12 +33,11 @@ void relation_changed(Datum, Oid relation) {
   }
 }
 
-const Trigger* find_trigger(Relation relation) {
-  const TriggerDesc* description = relation->trigdesc;
+const Trigger* find_trigger(Relation relation, const TriggerDesc* description) {
   const Trigger* found = nullptr;
   for (int i = 0; description != nullptr && i < description->numtriggers; ++i) {
     const Trigger* trigger = &description->triggers[i];
-    if (trigger->tgisinternal || !is_resolving_function(trigger->tgfoid)) continue;
+    if (trigger->tgisinternal || trigger->tgenabled == TRIGGER_DISABLED || !is_resolving_function(trigger->tgfoid)) continue;
     if (found == nullptr || std::strcmp(trigger->tgname, apply_trigger_name) == 0) found = trigger;
   }
   if (found == nullptr) {
@@ -78,6 +77,7 @@ struct CompiledRules {
   Shape* shape;
   RuleColumn* columns;
   int column_count;
+  char missing[NAMEDATALEN];  ///< a rule's column that the table does not have; empty if there is none
 };
 
 void compile_rules(const Trigger* trigger, const char* const* column_names, int name_count, void* shape_memory,
@@ -91,12 +91,27 @@ void compile_rules(const Trigger* trigger, const char* const* column_names, int 
   out->shape = new (shape_memory) Shape(rules.shape(ruled < name_count));
   out->columns = columns_out;
   out->column_count = 0;
+  out->missing[0] = '\0';
   for (const ColumnRuleEntry& entry : rules.columns) {
+    const int before = out->column_count;
     for (int i = 0; i < name_count; ++i) {
       if (entry.column != column_names[i]) continue;
       columns_out[out->column_count++] = {column_names[i], entry.rule, position(*out->shape, entry.rule, entry.slot)};
     }
+    if (out->column_count == before) strlcpy(out->missing, entry.column.c_str(), NAMEDATALEN);
   }
+}
+
+// The table may have been altered since its rules were checked.
+void check_ruled_column(Relation relation, Form_pg_attribute attribute, ColumnRule rule) {
+  const Oid type = getBaseType(attribute->atttypid);
+  const bool number = type == INT2OID || type == INT4OID || type == INT8OID || type == NUMERICOID;
+  const bool truth = rule == ColumnRule::logical_or || rule == ColumnRule::logical_and;
+  if ((rule != ColumnRule::counter || number) && (!truth || type == BOOLOID)) return;
+  ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+                  errmsg("column \"%s\" of table \"%s\" has type %s, which its rule does not fit", NameStr(attribute->attname),
+                         RelationGetRelationName(relation), format_type_be(attribute->atttypid)),
+                  errhint("Change the type back, or call meridian.unreplicate() and meridian.replicate() for the table.")));
 }
 
 const char* describe_rules(const Trigger* trigger, RowMode mode) {
@@ -146,7 +161,9 @@ void plan_columns(Relation relation, const Trigger* trigger, RowPlan* plan) {
     column->is_varlena = attribute->attlen == -1;
     column->skip = attribute->attisdropped || attribute->attgenerated != '\0';
     if (attribute->attisdropped) continue;
-    if (plan->mode == RowMode::state && std::strcmp(NameStr(attribute->attname), state_column_name) == 0) {
+    column->base_typmod = attribute->atttypmod;
+    column->base_type = getBaseTypeAndTypmod(attribute->atttypid, &column->base_typmod);
+    if (plan->mode == RowMode::state && attribute->atttypid == row_state_type() && std::strcmp(NameStr(attribute->attname), state_column_name) == 0) {
       plan->state_attnum = attribute->attnum;
       column->skip = true;
     }
@@ -168,6 +185,12 @@ void plan_rules(Relation relation, const Trigger* trigger, RowPlan* plan) {
   auto* columns = static_cast<RuleColumn*>(palloc(sizeof(RuleColumn) * (name_count + 1)));
   CompiledRules compiled;
   compile_rules(trigger, names, name_count, palloc(sizeof(Shape)), columns, &compiled);
+  if (compiled.missing[0] != '\0') {
+    compiled.shape->~Shape();
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
+                    errmsg("table \"%s\" has no column \"%s\" for its rule", RelationGetRelationName(relation), compiled.missing),
+                    errhint("Rename the column back, or call meridian.unreplicate() and meridian.replicate() for the table.")));
+  }
   auto* callback = static_cast<MemoryContextCallback*>(palloc0(sizeof(MemoryContextCallback)));
   callback->func = destroy_shape;
   callback->arg = compiled.shape;
@@ -178,6 +201,7 @@ void plan_rules(Relation relation, const Trigger* trigger, RowPlan* plan) {
   for (int i = 0; i < compiled.column_count; ++i) {
     const AttrNumber attnum = get_attnum(RelationGetRelid(relation), compiled.columns[i].name);
     ColumnPlan* column = &plan->columns[attnum - 1];
+    check_ruled_column(relation, TupleDescAttr(descriptor, attnum - 1), compiled.columns[i].rule);
     column->rule = compiled.columns[i].rule;
     column->index = compiled.columns[i].index;
     if (column->rule == ColumnRule::counter) plan->counter_attnums[column->index] = attnum;
@@ -190,8 +214,7 @@ void plan_rules(Relation relation, const Trigger* trigger, RowPlan* plan) {
   }
 }
 
-void plan_triggers(Relation relation, RowPlan* plan) {
-  const TriggerDesc* description = relation->trigdesc;
+void plan_triggers(const TriggerDesc* description, RowPlan* plan) {
   for (int i = 0; i < description->numtriggers; ++i) {
     const Trigger* trigger = &description->triggers[i];
     const bool fires = trigger->tgenabled == TRIGGER_FIRES_ALWAYS || trigger->tgenabled == TRIGGER_FIRES_ON_REPLICA;
@@ -203,14 +226,20 @@ void plan_triggers(Relation relation, RowPlan* plan) {
 }
 
 RowPlan* build_plan(Relation relation) {
-  const Trigger* trigger = find_trigger(relation);
   // Below the caller's context until it is complete: an error must not leave half a plan in the cache.
   MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "meridian row plan", ALLOCSET_SMALL_SIZES);
   MemoryContext caller = MemoryContextSwitchTo(context);
   auto* plan = static_cast<RowPlan*>(palloc0(sizeof(RowPlan)));
   plan->relation = RelationGetRelid(relation);
   plan->context = context;
+  // A copy: reading catalogs may rebuild the relation's.
+  const TriggerDesc* triggers = CopyTriggerDesc(relation->trigdesc);
+  const Trigger* trigger = find_trigger(relation, triggers);
   plan->mode = is_lww_function(trigger->tgfoid) ? RowMode::timestamp : RowMode::state;
+  if (plan->mode == RowMode::timestamp && trigger->tgnargs != 1) {
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("meridian.lww() takes one argument, the timestamp column"),
+                    errhint("For example: EXECUTE FUNCTION meridian.lww('updated_at').")));
+  }
   plan->rule_text = describe_rules(trigger, plan->mode);
   plan->owner = relation->rd_rel->relowner;
   plan_columns(relation, trigger, plan);
@@ -229,11 +258,23 @@ RowPlan* build_plan(Relation relation) {
                            RelationGetRelationName(relation)),
                     errhint("meridian.lww() needs a column of type timestamptz or timestamp.")));
   }
-  plan_triggers(relation, plan);
+  plan_triggers(triggers, plan);
   plan->table_id = find_table_id(plan->relation);
   MemoryContextSwitchTo(caller);
   MemoryContextSetParent(context, CacheMemoryContext);
   return plan;
+}
+
+// Plans of dropped tables, which no later look-up would find.
+void forget_dropped_tables() {
+  HASH_SEQ_STATUS scan;
+  hash_seq_init(&scan, plans);
+  while (auto* entry = static_cast<PlanEntry*>(hash_seq_search(&scan))) {
+    if (entry->plan == nullptr || !entry->plan->stale) continue;
+    if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(entry->relation))) continue;
+    MemoryContextSetParent(entry->plan->context, TopTransactionContext);
+    hash_search(plans, &entry->relation, HASH_REMOVE, nullptr);
+  }
 }
 
 void retire(RowPlan* plan) { MemoryContextSetParent(plan->context, TopTransactionContext); }
@@ -253,6 +294,8 @@ RowPlan* row_plan(Relation relation) {
   if (!found) entry->plan = nullptr;
   if (entry->plan != nullptr && !entry->plan->stale) return entry->plan;
   RowPlan* plan = build_plan(relation);
+  constexpr long many = 256;
+  if (hash_get_num_entries(plans) > many) forget_dropped_tables();
   // Building read catalogs, which may have run invalidations that moved the table's entry.
   entry = static_cast<PlanEntry*>(hash_search(plans, &key, HASH_FIND, nullptr));
   if (entry->plan != nullptr) retire(entry->plan);

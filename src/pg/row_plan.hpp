@@ -25,6 +25,8 @@ struct ColumnPlan {
   bool skip;             ///< dropped, generated, or the state column itself
   bool is_key;
   bool is_varlena;
+  Oid base_type;           ///< the type, or what it is a domain over
+  std::int32_t base_typmod;
   FmgrInfo* combine_less;  ///< `<` of the type, for max and min
 };
 

@@ -88,8 +88,6 @@ PortableBytes portable_bytes(Oid type, Datum value) {
   return {text, std::strlen(text)};
 }
 
-Oid counter_type(Relation relation, AttrNumber column) { return getBaseType(attribute_of(relation, column)->atttypid); }
-
 }  // namespace
 
 RowValues allocate_values(const RowPlan* plan) {
@@ -152,23 +150,23 @@ Number* allocate_counters(const RowPlan* plan) {
   return static_cast<Number*>(palloc0(sizeof(Number) * (plan->shape->counters.size() + 1)));
 }
 
-Number* read_counters(Relation relation, const RowPlan* plan, const RowValues& row) {
+Number* read_counters(const RowPlan* plan, const RowValues& row) {
   Number* counters = allocate_counters(plan);
   for (std::size_t c = 0; c < plan->shape->counters.size(); ++c) {
     const AttrNumber column = plan->counter_attnums[c];
-    if (!row.nulls[column - 1]) counters[c] = number_of(row.values[column - 1], counter_type(relation, column));
+    if (!row.nulls[column - 1]) counters[c] = number_of(row.values[column - 1], plan->columns[column - 1].base_type);
   }
   return counters;
 }
 
-ImageState read_image(Relation relation, const RowPlan* plan, const RowValues& row) {
+ImageState read_image(Relation, const RowPlan* plan, const RowValues& row) {
   const int i = plan->state_attnum - 1;
-  if (row.nulls[i]) return {{}, read_counters(relation, plan, row)};
+  if (row.nulls[i]) return {{}, read_counters(plan, row)};
   auto* state = reinterpret_cast<struct varlena*>(PG_DETOAST_DATUM_PACKED(row.values[i]));
   return {{reinterpret_cast<const std::byte*>(VARDATA_ANY(state)), VARSIZE_ANY_EXHDR(state)}, nullptr};
 }
 
-void write_counters(Relation relation, const RowPlan* plan, const Number* counters, RowValues* row) {
+void write_counters(const RowPlan* plan, const Number* counters, RowValues* row) {
   for (std::size_t c = 0; c < plan->shape->counters.size(); ++c) {
     const AttrNumber column = plan->counter_attnums[c];
     const int i = column - 1;
@@ -177,9 +175,7 @@ void write_counters(Relation relation, const RowPlan* plan, const Number* counte
       row->values[i] = 0;
       continue;
     }
-    std::int32_t typmod = attribute_of(relation, column)->atttypmod;
-    const Oid type = getBaseTypeAndTypmod(attribute_of(relation, column)->atttypid, &typmod);
-    row->values[i] = datum_of(counters[c], type, typmod);
+    row->values[i] = datum_of(counters[c], plan->columns[i].base_type, plan->columns[i].base_typmod);
   }
 }
 

@@ -28,12 +28,12 @@ bool same_key(const RowPlan* plan, const RowValues& a, const RowValues& b);
 
 /// State and counters of a row. The counters are only filled in if the state is NULL.
 ImageState read_image(Relation relation, const RowPlan* plan, const RowValues& row);
-Number* read_counters(Relation relation, const RowPlan* plan, const RowValues& row);
+Number* read_counters(const RowPlan* plan, const RowValues& row);
 Number* allocate_counters(const RowPlan* plan);
 
 /// Writes counter values into the row, clamped to what the column's type can hold: a sum of contributions may exceed it, and a
 /// merge must not fail. The state keeps the exact contributions.
-void write_counters(Relation relation, const RowPlan* plan, const Number* counters, RowValues* row);
+void write_counters(const RowPlan* plan, const Number* counters, RowValues* row);
 void write_state(const RowPlan* plan, StateBytes state, RowValues* row);
 
 /// Texts that travel or are kept must not depend on a session's settings: pins DateStyle and the like until unpin_settings(level).

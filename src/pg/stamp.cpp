@@ -99,8 +99,7 @@ void bury_old_key(Relation relation, const RowPlan* plan, const RowValues& row) 
     const Hlc above = tick(exceed);
     stamp_delete(*plan->shape, actor, above, image, &tombstone, &exceed);
   }
-  // Nobody else can bring the row meanwhile: it was here, locked by us until we commit.
-  add_tombstone(relation, plan, row, tombstone, true);
+  add_tombstone(relation, plan, row, tombstone);
 }
 
 }  // namespace
@@ -111,7 +110,7 @@ HeapTuple stamp_state_insert(Relation relation, const RowPlan* plan, HeapTuple t
   // The keeper settles a tombstone when the transactions have ended whose stamps may be older than it: those with an xid.
   GetCurrentTransactionId();
   fetch_external_values(relation, plan, &row);
-  const Number* counters = read_counters(relation, plan, row);
+  const Number* counters = read_counters(plan, row);
   write_state(plan, stamp_insert(*plan->shape, actor, tick(), counters), &row);
   count_stat(plan->relation, Stat::stamped);
   return form(relation, row);
@@ -130,7 +129,7 @@ HeapTuple stamp_state_update(Relation relation, const RowPlan* plan, HeapTuple o
   }
   const Actor actor = local_actor();
   const LocalChange change{changes.groups, changes.group_count, changes.lattices, changes.lattice_count,
-                           read_counters(relation, plan, old_row), read_counters(relation, plan, new_row)};
+                           read_counters(plan, old_row), read_counters(plan, new_row)};
   const ImageState old_image = read_image(relation, plan, old_row);
   StateBytes state;
   Number* counters = allocate_counters(plan);
@@ -141,7 +140,7 @@ HeapTuple stamp_state_update(Relation relation, const RowPlan* plan, HeapTuple o
     stamp_update(*plan->shape, actor, above, old_image, change, &state, counters, &exceed);
   }
   write_state(plan, state, &new_row);
-  if (changes.counters) write_counters(relation, plan, counters, &new_row);
+  if (changes.counters) write_counters(plan, counters, &new_row);
   fetch_external_values(relation, plan, &new_row);
   count_stat(plan->relation, Stat::stamped);
   return form(relation, new_row);

@@ -104,7 +104,7 @@ Verdict by_state::merge_rows(Relation relation, const RowPlan* plan, const RowVa
   // Two rows from before replication stay one: NULL, whichever arrived first.
   const int state = plan->state_attnum - 1;
   if (!local.nulls[state] || !incoming.nulls[state]) write_state(plan, merge.state, &verdict.row);
-  write_counters(relation, plan, decisions.counters, &verdict.row);
+  write_counters(plan, decisions.counters, &verdict.row);
   for (int i = 0; i < plan->column_count; ++i) {
     if (plan->columns[i].skip) continue;
     if (!takes_incoming(relation, plan->columns[i], decisions, local, incoming, !shape.groups.empty())) continue;
@@ -133,7 +133,7 @@ Verdict by_state::bury_row(Relation relation, const RowPlan* plan, const RowValu
   std::memcpy(verdict.row.values, row.values, sizeof(Datum) * plan->column_count);
   std::memcpy(verdict.row.nulls, row.nulls, sizeof(bool) * plan->column_count);
   write_state(plan, rest.state, &verdict.row);
-  write_counters(relation, plan, counters, &verdict.row);
+  write_counters(plan, counters, &verdict.row);
   return verdict;
 }
 

@@ -1,5 +1,6 @@
 #include "pg/state_ops.hpp"
 
+#include <algorithm>
 #include <optional>
 #include <span>
 #include <string>
@@ -11,10 +12,19 @@
 namespace meridian::pg {
 namespace {
 
+// An encoded state and what it decodes to. One image is asked several questions before its merge is done.
+struct Recalled {
+  Bytes bytes;
+  RowState state;
+  bool valid = false;
+};
+
 // Buffers that keep their capacity from call to call, so that a quiet worker merges without allocating.
 struct Scratch {
   Bytes state;
   std::vector<std::string> texts;
+  Recalled local;
+  Recalled incoming;
 };
 
 // A pointer, not an object: nothing may run at load or exit time of the library.
@@ -52,10 +62,33 @@ Contributions contributions(const Shape& shape, const Number* counters) {
 // Boost 1.74's iterators do not model the standard's contiguous range.
 std::span<const Contribution> view(const Contributions& amounts) { return {amounts.data(), amounts.size()}; }
 
+// Counters of a row from before replication. NaN and infinities, which cannot be added up, count as NULL: reading must not fail.
+Contributions countable(const Shape& shape, const Number* counters) {
+  Contributions result;
+  for (std::size_t i = 0; i < shape.counters.size(); ++i) {
+    const Number& number = counters[i];
+    if (number.kind == Number::Kind::text && !(number.text[number.text[0] == '-'] >= '0' && number.text[number.text[0] == '-'] <= '9')) continue;
+    if (auto amount = to_decimal(number)) result.push_back({shape.counters[i], *amount});
+  }
+  return result;
+}
+
 RowState read(const Shape& shape, const ImageState& image) {
   if (image.state.data != nullptr) return decode({image.state.data, image.state.size});
-  const Contributions counters = contributions(shape, image.counters);
+  const Contributions counters = countable(shape, image.counters);
   return state_before_replication(shape, view(counters));
+}
+
+// As `read`, but decodes only if `memory` holds another state. The result is valid until the next call with the same `memory`.
+const RowState& recall(Recalled& memory, const Shape& shape, const ImageState& image) {
+  const std::span bytes(image.state.data, image.state.size);
+  const std::span known(memory.bytes.data(), memory.bytes.size());
+  if (memory.valid && image.state.data != nullptr && std::ranges::equal(bytes, known)) return memory.state;
+  memory.valid = false;
+  memory.state = read(shape, image);
+  memory.bytes.assign(bytes.begin(), bytes.end());
+  memory.valid = image.state.data != nullptr;
+  return memory.state;
 }
 
 Tombstone read(const TombstoneData& data) {
@@ -164,8 +197,8 @@ bool stamp_update(const Shape& shape, Actor actor, Hlc stamp, const ImageState& 
 
 MergeResult merge_states(const Shape& shape, const ImageState& local, const ImageState& incoming,
                          const TombstoneData& tombstone, Take* groups_out, Take* lattices_out, Number* counters_out) {
-  const RowState mine = read(shape, local);
-  const RowState theirs = read(shape, incoming);
+  const RowState& mine = recall(scratch().local, shape, local);
+  const RowState& theirs = recall(scratch().incoming, shape, incoming);
   const Merge merged = merge(mine, theirs, shape, read(tombstone));
   MergeResult result;
   result.strangers = !share_an_entry(mine, theirs);
@@ -206,8 +239,8 @@ MergeResult bury_state(const Shape& shape, const ImageState& image, const Tombst
 }
 
 bool may_be_buried(const Shape& shape, const ImageState& local, const ImageState& incoming) {
-  const RowState mine = read(shape, local);
-  const RowState theirs = read(shape, incoming);
+  const RowState& mine = recall(scratch().local, shape, local);
+  const RowState& theirs = recall(scratch().incoming, shape, incoming);
   for (const Entry& entry : theirs.entries) {
     bool known = false;
     for (const Entry& own : mine.entries) {
@@ -218,7 +251,9 @@ bool may_be_buried(const Shape& shape, const ImageState& local, const ImageState
   return false;
 }
 
-Hlc highest_stamp(const Shape& shape, const ImageState& image) { return read(shape, image).highest_stamp(); }
+Hlc highest_stamp(const Shape& shape, const ImageState& image) {
+  return recall(scratch().incoming, shape, image).highest_stamp();
+}
 
 bool stamp_delete(const Shape& shape, Actor actor, Hlc stamp, const ImageState& row, TombstoneData* out, Hlc* exceed) {
   const RowState state = read(shape, row);

@@ -121,7 +121,7 @@ TombstoneData find_tombstone(Relation relation, const RowPlan* plan, const RowVa
   return known;
 }
 
-void add_tombstone(Relation, const RowPlan* plan, const RowValues& row, const TombstoneData& tombstone, bool is_settled) {
+void add_tombstone(Relation, const RowPlan* plan, const RowValues& row, const TombstoneData& tombstone) {
   if (plan->table_id == 0) return;  // triggers attached by hand: there is no mesh to tell
   Datum values[columns] = {};
   const bool nulls[columns] = {};
@@ -134,7 +134,7 @@ void add_tombstone(Relation, const RowPlan* plan, const RowValues& row, const To
   SET_VARSIZE(bytes, tombstone.seen.size + VARHDRSZ);
   std::memcpy(VARDATA(bytes), tombstone.seen.data, tombstone.seen.size);
   values[seen] = PointerGetDatum(bytes);
-  values[settled] = BoolGetDatum(is_settled);
+  values[settled] = BoolGetDatum(false);
   values[key] = PointerGetDatum(key_texts(plan, row));
   Relation tombstones = table_open(table_oid(Table::tombstone), RowExclusiveLock);
   insert_row_into(tombstones, values, nulls);

@@ -12,8 +12,8 @@ namespace meridian::pg {
 /// What is known to be deleted of the key of `row`, under a fresh snapshot. All zero if nothing is.
 TombstoneData find_tombstone(Relation relation, const RowPlan* plan, const RowValues& row);
 
-/// Adds a tombstone for the key of `row`. `settled`: no other transaction can still bring the row.
-void add_tombstone(Relation relation, const RowPlan* plan, const RowValues& row, const TombstoneData& tombstone, bool settled);
+/// Adds a tombstone for the key of `row`, unsettled: see tombstone_apply.cpp.
+void add_tombstone(Relation relation, const RowPlan* plan, const RowValues& row, const TombstoneData& tombstone);
 
 /// Hash of a key by its own types, for this node only.
 std::int64_t hash_key(const RowPlan* plan, const RowValues& row);

@@ -1,9 +1,9 @@
 // What an arriving tombstone does: the trigger of meridian.tombstone, and the keeper's second look.
 //
 // The trigger probes the key and waits for transactions that are inserting it. What it cannot see is a transaction that inserts after the
-// probe with knowledge from before the tombstone was committed: an INSERT that was stamped before our clock saw it. So a
-// tombstone that arrives while others write stays unsettled, and is probed once more when every transaction that ran at its
-// commit has ended; all later ones see the tombstone.
+// probe with knowledge from before the tombstone was committed: an INSERT that was stamped before our clock saw it, or another apply
+// worker that looked for tombstones before. So every tombstone begins unsettled, also a local one, and is probed once more when
+// every transaction that ran at its commit has ended; all later ones see the tombstone.
 #include <algorithm>
 
 #include "pg/applying.hpp"
@@ -13,6 +13,7 @@
 #include "pg/parked.hpp"
 #include "pg/row_access.hpp"
 #include "pg/settings.hpp"
+#include "pg/support/attempt.hpp"
 #include "pg/support/function.hpp"
 #include "pg/tombstone.hpp"
 
@@ -50,10 +51,6 @@ void park_arrived(Relation tombstones, HeapTuple tuple, Hlc newest) {
   park_image(tombstones, {values, nulls}, newest);
 }
 
-// True if no other transaction has an xid. A local INSERT takes one before its stamp (stamp.cpp), so whoever was stamped before
-// our clock saw the tombstone has ended, and the probe that follows sees the row.
-bool nobody_else_writes() { return GetLatestSnapshot()->xcnt == 0; }
-
 // Returns the tuple to store, or null if there is nothing new in it, or it is parked.
 HeapTuple receive(Relation relation, RowPlan* plan, Relation tombstones, HeapTuple tuple, const ArrivedTombstone& arrived) {
   if (plan->mode == RowMode::state) {
@@ -68,10 +65,9 @@ HeapTuple receive(Relation relation, RowPlan* plan, Relation tombstones, HeapTup
   TombstoneData known = find_tombstone(relation, plan, row);
   const bool is_news = known.seen.data == nullptr || merge_tombstones(&known, arrived.data);
   if (!is_news) return nullptr;
-  const bool is_settled = nobody_else_writes();
   apply_delete(relation, plan, row, arrived.data, Look::first);
   int replaced[] = {key_hash + 1, settled + 1};
-  Datum values[] = {Int64GetDatum(hash_key(plan, row)), BoolGetDatum(is_settled)};
+  Datum values[] = {Int64GetDatum(hash_key(plan, row)), BoolGetDatum(false)};
   bool nulls[] = {false, false};
   return heap_modify_tuple_by_cols(tuple, RelationGetDescr(tombstones), 2, replaced, values, nulls);
 }
@@ -92,13 +88,18 @@ HeapTuple apply_arrived(Relation tombstones, HeapTuple tuple) {
   return result;
 }
 
-// The transactions to wait for: tombstones seen unsettled when every xid below `horizon` was already assigned.
+// One second look: which tombstones, and whom to wait for. Those that were committed when the round opened are probed once every
+// transaction that had an xid then has ended.
 struct Round {
   bool open;
+  TransactionId committed_below;
   TransactionId horizon;
 };
 
 Round round;
+
+// A pass of the keeper is one transaction; the rest waits for the next.
+constexpr int settled_per_pass = 1000;
 
 void settle_one(Relation tombstones, HeapTuple tuple) {
   const TupleDesc descriptor = RelationGetDescr(tombstones);
@@ -134,26 +135,28 @@ void receive_parked_tombstone(Relation tombstones, HeapTuple tuple) {
 void settle_tombstones() {
   Relation tombstones = table_open(table_oid(Table::tombstone), RowExclusiveLock);
   Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
-  // Only rows that were committed when the round began may be settled at its end.
   const bool ready = round.open && TransactionIdPrecedesOrEquals(round.horizon, GetOldestActiveTransactionId());
   SysScanDesc scan = systable_beginscan(tombstones, tombstone_unsettled_index(), true, snapshot, 0, nullptr);
-  HeapTuple tuple = nullptr;
   bool waiting = false;
+  int settled_now = 0;
   enter_apply_mode();
-  while (HeapTupleIsValid(tuple = systable_getnext(scan))) {
-    const TransactionId writer = HeapTupleHeaderGetXmin(tuple->t_data);
-    if (ready && TransactionIdPrecedes(writer, round.horizon)) {
-      settle_one(tombstones, tuple);
-    } else {
+  while (HeapTuple tuple = settled_now < settled_per_pass ? systable_getnext(scan) : nullptr) {
+    if (!ready || !TransactionIdPrecedes(HeapTupleHeaderGetXmin(tuple->t_data), round.committed_below)) {
       waiting = true;
+      continue;
     }
+    ++settled_now;
+    const char* failure = attempt([&] { settle_one(tombstones, tuple); });
+    if (failure != nullptr) ereport(LOG, (errmsg("a tombstone could not be applied again, will retry: %s", failure)));
   }
   leave_apply_mode();
+  if (ready && settled_now < settled_per_pass) round.open = false;
+  if (waiting && !round.open) {
+    round = {true, snapshot->xmin, XidFromFullTransactionId(ReadNextFullTransactionId())};
+  }
   systable_endscan(scan);
   UnregisterSnapshot(snapshot);
   table_close(tombstones, RowExclusiveLock);
-  if (ready) round.open = false;
-  if (waiting && !round.open) round = {true, XidFromFullTransactionId(ReadNextFullTransactionId())};
 }
 
 }  // namespace meridian::pg
@@ -164,6 +167,12 @@ MERIDIAN_FUNCTION(meridian_apply_tombstone) {
     ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED), errmsg("meridian.apply_tombstone() is a trigger function")));
   }
   auto* trigger = reinterpret_cast<TriggerData*>(fcinfo->context);
+  // It may delete rows of any replicated table, so it serves one table only.
+  if (RelationGetRelid(trigger->tg_relation) != table_oid(Table::tombstone) || !TRIGGER_FIRED_BEFORE(trigger->tg_event) ||
+      !TRIGGER_FIRED_BY_INSERT(trigger->tg_event) || !TRIGGER_FIRED_FOR_ROW(trigger->tg_event)) {
+    ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+                    errmsg("meridian.apply_tombstone() is the trigger of meridian.tombstone only")));
+  }
   if (!applying()) {
     ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("table \"meridian.tombstone\" is written by replication only"),
                     errhint("Delete the row in its own table.")));
