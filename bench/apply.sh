@@ -14,7 +14,8 @@
 #
 # One measurement: a new slot, so that no arm decodes what was written for another; the backlog, written while nobody
 # receives; CHECKPOINT on both servers; then the subscription is enabled, and the time taken from the first change of the
-# backlog being visible until the last. Order ABBA: each round runs the arms forwards and backwards.
+# backlog being visible until the last. Beside it the processor time of the apply worker, which other load disturbs less.
+# Order ABBA: each round runs the arms forwards and backwards.
 #
 # TX=200000 ROUNDS=2 ARMS="stock counter resolve lww plpgsql pglogical". Exit status 1 if a gate fails.
 # shellcheck source=bench/lib.sh
@@ -178,28 +179,41 @@ prepare() {  # ARM: a new slot, and space without dead row versions
   sql from -c "SELECT pg_create_logical_replication_slot('$(slot_of "$1")', '$(plugin_of "$1")')" >/dev/null
 }
 
+worker_of() {
+  case $1 in
+    pglogical) echo "SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'pglogical apply%'" ;;
+    stock | plpgsql) echo "SELECT pid FROM pg_stat_subscription WHERE subname = '$1' AND relid IS NULL" ;;
+    *) echo "SELECT pid FROM pg_stat_subscription WHERE subname = 'meridian_1' AND relid IS NULL" ;;
+  esac
+}
+
 # --- time ---
 
+# Prints seconds until caught up, and seconds of processor time.
 measure() {
-  local arm=$1 old seconds
+  local arm=$1 old seconds pid
   prepare "$arm"
   old=$(balance to "$arm" "$first_row")
   sql from -c 'SET synchronous_commit = off' -c "CALL write_$arm($TX)" -c CHECKPOINT
   sql to -c CHECKPOINT
   seconds=$(sql to -c 'SET statement_timeout = 900000' -c "$(switch "$arm" enable)" -c "$(await "$arm" "$old")")
+  pid=$(sql to -c "$(worker_of "$arm")")
+  echo "$seconds $(awk '{ print $1 / 1e9 }' "/proc/$pid/schedstat")"
   sql to -c "$(switch "$arm" disable)"
   check_equal "$arm"
-  echo "$seconds"
 }
 
 sweep() {
-  local arm stock
+  local arm stock stock_cpu
   : >"$DIR/sweep"
   for arm in "$@"; do echo "$arm $(measure "$arm")" >>"$DIR/sweep"; done
   awk '{ printf "  %s %.2f s", $1, $2 } END { print "" }' "$DIR/sweep"
-  stock=$(awk '$1 == "stock" { print $2 }' "$DIR/sweep")
+  read -r _ stock stock_cpu < <(grep '^stock ' "$DIR/sweep")
   # As speed: 0.9 means that catching up takes 1 / 0.9 of stock's time.
-  while read -r arm seconds; do ratio "$stock" "$seconds" >>"$DIR/ratios.$arm"; done <"$DIR/sweep"
+  while read -r arm seconds cpu; do
+    ratio "$stock" "$seconds" >>"$DIR/ratios.$arm"
+    ratio "$stock_cpu" "$cpu" >>"$DIR/cpu.$arm"
+  done <"$DIR/sweep"
 }
 
 run_time() {
@@ -216,8 +230,10 @@ run_time() {
 report_time() {
   local arm ours
   printf '\nSpeed of catching up with %d transactions, as ratio to stock (median of %d, lowest-highest)\n' "$TX" $((2 * ROUNDS))
+  printf '%-10s %8s   %-10s   %s\n' table speed '' 'by processor time of the worker'
   for arm in "${arms[@]}"; do
-    printf '%-10s %8s   %s\n' "$arm" "$(median <"$DIR/ratios.$arm")" "$(spread <"$DIR/ratios.$arm")"
+    printf '%-10s %8s   %-10s   %s   %s\n' "$arm" "$(median <"$DIR/ratios.$arm")" "$(spread <"$DIR/ratios.$arm")" \
+      "$(median <"$DIR/cpu.$arm")" "$(spread <"$DIR/cpu.$arm")"
   done
   for arm in counter resolve lww; do
     has_arm "$arm" || continue
@@ -241,14 +257,6 @@ start_under_callgrind() {
     [ "$SECONDS" -lt "$deadline" ] || die "the server did not start under callgrind: see $DIR/to.log"
     sleep 0.2
   done
-}
-
-worker_of() {
-  case $1 in
-    pglogical) echo "SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'pglogical apply%'" ;;
-    stock | plpgsql) echo "SELECT pid FROM pg_stat_subscription WHERE subname = '$1' AND relid IS NULL" ;;
-    *) echo "SELECT pid FROM pg_stat_subscription WHERE subname = 'meridian_1' AND relid IS NULL" ;;
-  esac
 }
 
 # The rows of table mark divide what the worker does: up to the first it warms up, up to the second it is counted.
