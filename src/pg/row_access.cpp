@@ -65,7 +65,16 @@ void need_indexes(RowWriter* writer) {
   writer->indexes_open = true;
 }
 
-// Values that the table derives from the row, and what it demands of it.
+bool lacks_a_value(Relation relation, TupleTableSlot* row) {
+  const TupleDesc descriptor = RelationGetDescr(relation);
+  for (int i = 0; i < descriptor->natts; ++i) {
+    if (TupleDescAttr(descriptor, i)->attnotnull && slot_attisnull(row, i + 1)) return true;
+  }
+  return false;
+}
+
+// Values that the table derives from the row, and what it demands of it. Executor state costs as much as the rest of an update, so a
+// row that meets every NOT NULL is not shown to the executor.
 void complete_row(RowWriter* writer, TupleTableSlot* row, CmdType command) {
   const TupleConstr* constraints = RelationGetDescr(writer->relation)->constr;
   if (constraints == nullptr) return;
@@ -73,7 +82,7 @@ void complete_row(RowWriter* writer, TupleTableSlot* row, CmdType command) {
     need_target(writer);
     ExecComputeStoredGenerated(writer->target, writer->estate, row, command);
   }
-  if (constraints->num_check > 0 || constraints->has_not_null) {
+  if (constraints->num_check > 0 || (constraints->has_not_null && lacks_a_value(writer->relation, row))) {
     need_target(writer);
     ExecConstraints(writer->target, row, writer->estate);
   }

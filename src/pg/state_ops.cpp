@@ -1,6 +1,6 @@
 #include "pg/state_ops.hpp"
 
-#include <algorithm>
+#include <cstring>
 #include <optional>
 #include <span>
 #include <string>
@@ -81,13 +81,17 @@ RowState read(const Shape& shape, const ImageState& image) {
 
 // As `read`, but decodes only if `memory` holds another state. The result is valid until the next call with the same `memory`.
 const RowState& recall(Recalled& memory, const Shape& shape, const ImageState& image) {
-  const std::span bytes(image.state.data, image.state.size);
-  const std::span known(memory.bytes.data(), memory.bytes.size());
-  if (memory.valid && image.state.data != nullptr && std::ranges::equal(bytes, known)) return memory.state;
+  const StateBytes& bytes = image.state;
+  if (memory.valid && bytes.data != nullptr && memory.bytes.size() == bytes.size &&
+      std::memcmp(memory.bytes.data(), bytes.data, bytes.size) == 0) {
+    return memory.state;
+  }
   memory.valid = false;
   memory.state = read(shape, image);
-  memory.bytes.assign(bytes.begin(), bytes.end());
-  memory.valid = image.state.data != nullptr;
+  if (bytes.data == nullptr) return memory.state;
+  memory.bytes.resize(bytes.size, boost::container::default_init);
+  std::memcpy(memory.bytes.data(), bytes.data, bytes.size);
+  memory.valid = true;
   return memory.state;
 }
 
