@@ -79,11 +79,25 @@ void look_again(Relation relation, RowPlan* plan, const RowValues& incoming, con
   bring_delete(relation, plan, incoming, later, Look::first);
 }
 
+// The deleted life of a key comes late. Returns false if something of the image is alive.
+bool is_buried(Relation relation, RowPlan* plan, const RowValues& incoming, const TombstoneData& tombstone) {
+  if (tombstone.seen.data == nullptr) return false;
+  const Verdict verdict = bury_row(relation, plan, incoming, tombstone);
+  if (verdict.action != Action::remove) return false;
+  count_stat(plan->relation, Stat::stale);
+  if (verdict.conflict) {
+    record_conflict(relation, plan, {"delete_update", "local", plan->rule_text,
+                                     delete_side(tombstone), conflict_side(relation, plan, incoming)});
+  }
+  return true;
+}
+
 bool merge_into(Relation relation, RowPlan* plan, const Slots& slots, const RowValues& incoming) {
   const RowValues local = deform(plan, slots.found);
   TombstoneData tombstone;
   const bool may_be_dead = needs_tombstone(relation, plan, local, incoming);
   if (may_be_dead) tombstone = find_tombstone(relation, plan, incoming);
+  if (is_buried(relation, plan, incoming, tombstone)) return true;
   const Verdict verdict = merge_rows(relation, plan, local, incoming, tombstone);
   if (verdict.action != Action::keep) {
     RowWriter writer;
@@ -100,22 +114,19 @@ bool merge_into(Relation relation, RowPlan* plan, const Slots& slots, const RowV
 // The row is not here. Returns false if somebody else brought it meanwhile.
 bool insert_missing(Relation relation, RowPlan* plan, const Slots& slots, const RowValues& incoming) {
   const TombstoneData tombstone = find_tombstone(relation, plan, incoming);
+  if (is_buried(relation, plan, incoming, tombstone)) return true;
   const Verdict verdict = bury_row(relation, plan, incoming, tombstone);
-  const bool conflict = verdict.conflict;
-  if (verdict.action != Action::remove) {
-    store(slots.written, plan, verdict.action == Action::replace ? verdict.row : incoming);
-    RowWriter writer;
-    begin_write(&writer, relation, plan);
-    const WriteResult result = insert_row(&writer, slots.written);
-    end_write(&writer);
-    if (result != WriteResult::done) return false;
+  store(slots.written, plan, verdict.action == Action::replace ? verdict.row : incoming);
+  RowWriter writer;
+  begin_write(&writer, relation, plan);
+  const WriteResult result = insert_row(&writer, slots.written);
+  end_write(&writer);
+  if (result != WriteResult::done) return false;
+  count_stat(plan->relation, Stat::applied);
+  if (verdict.conflict) {
+    record_conflict(relation, plan, {"delete_update", "incoming", plan->rule_text,
+                                     delete_side(tombstone), conflict_side(relation, plan, incoming)});
   }
-  count_stat(plan->relation, verdict.action == Action::remove ? Stat::stale : Stat::applied);
-  if (conflict) {
-    record_conflict(relation, plan, {"delete_update", verdict.action == Action::remove ? "local" : "incoming",
-                                     plan->rule_text, delete_side(tombstone), conflict_side(relation, plan, incoming)});
-  }
-  if (verdict.action == Action::remove) return true;
   look_again(relation, plan, incoming, tombstone);
   return true;
 }

@@ -135,25 +135,19 @@ void receive_parked_tombstone(Relation tombstones, HeapTuple tuple) {
 void settle_tombstones() {
   Relation tombstones = table_open(table_oid(Table::tombstone), RowExclusiveLock);
   Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
-  const bool ready = round.open && TransactionIdPrecedesOrEquals(round.horizon, GetOldestActiveTransactionId());
+  if (!round.open) round = {true, snapshot->xmin, XidFromFullTransactionId(ReadNextFullTransactionId())};
+  const bool ready = TransactionIdPrecedesOrEquals(round.horizon, GetOldestActiveTransactionId());
   SysScanDesc scan = systable_beginscan(tombstones, tombstone_unsettled_index(), true, snapshot, 0, nullptr);
-  bool waiting = false;
   int settled_now = 0;
   enter_apply_mode();
-  while (HeapTuple tuple = settled_now < settled_per_pass ? systable_getnext(scan) : nullptr) {
-    if (!ready || !TransactionIdPrecedes(HeapTupleHeaderGetXmin(tuple->t_data), round.committed_below)) {
-      waiting = true;
-      continue;
-    }
+  while (HeapTuple tuple = ready && settled_now < settled_per_pass ? systable_getnext(scan) : nullptr) {
+    if (!TransactionIdPrecedes(HeapTupleHeaderGetXmin(tuple->t_data), round.committed_below)) continue;
     ++settled_now;
     const char* failure = attempt([&] { settle_one(tombstones, tuple); });
     if (failure != nullptr) ereport(LOG, (errmsg("a tombstone could not be applied again, will retry: %s", failure)));
   }
   leave_apply_mode();
   if (ready && settled_now < settled_per_pass) round.open = false;
-  if (waiting && !round.open) {
-    round = {true, snapshot->xmin, XidFromFullTransactionId(ReadNextFullTransactionId())};
-  }
   systable_endscan(scan);
   UnregisterSnapshot(snapshot);
   table_close(tombstones, RowExclusiveLock);
