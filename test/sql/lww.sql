@@ -86,7 +86,7 @@ SELECT pg_temp.error_of($$UPDATE named SET id = NULL$$);
 -- deletes are stamped after the row, and the key comes back only above them
 INSERT INTO note VALUES (1, 'a', 'x', '2020-01-01'), (2, 'a', 'x', '2100-01-01');
 DELETE FROM note;
-SELECT key, floor, actor, seen, settled, CASE key[1] WHEN '2' THEN stamp END AS stamp, key[1] = '2' OR stamp BETWEEN extract(epoch FROM localtimestamp - interval '1 min' - timestamp '2000-01-01') * 1000000 AND extract(epoch FROM localtimestamp + interval '1 min' - timestamp '2000-01-01') * 1000000 AS current
+SELECT key, floor, actor, seen, CASE key[1] WHEN '2' THEN stamp END AS stamp, key[1] = '2' OR stamp BETWEEN extract(epoch FROM localtimestamp - interval '1 min' - timestamp '2000-01-01') * 1000000 AND extract(epoch FROM localtimestamp + interval '1 min' - timestamp '2000-01-01') * 1000000 AS current
   FROM meridian.tombstone ORDER BY key;
 INSERT INTO note VALUES (2, 'back', 'x', '2050-01-01'), (1, 'back', 'x', NULL);
 SELECT id, v, CASE id WHEN 2 THEN at END AS at FROM note ORDER BY id;
