@@ -88,7 +88,11 @@ void compile_rules(const Trigger* trigger, const char* const* column_names, int 
   for (int i = 0; i < name_count; ++i) {
     for (const ColumnRuleEntry& entry : rules.columns) ruled += entry.column == column_names[i];
   }
-  out->shape = new (shape_memory) Shape(rules.shape(ruled < name_count));
+  // There is always a group: how the key is written (1.0 or 1.00) must follow some write.
+  const bool grouped = std::any_of(rules.columns.begin(), rules.columns.end(), [](const ColumnRuleEntry& entry) {
+    return entry.rule == ColumnRule::lww || entry.rule == ColumnRule::group;
+  });
+  out->shape = new (shape_memory) Shape(rules.shape(ruled < name_count || !grouped));
   out->columns = columns_out;
   out->column_count = 0;
   out->missing[0] = '\0';

@@ -10,8 +10,9 @@ Take break_tie(Relation relation, const RowPlan* plan, std::uint16_t group, cons
   Take winner = Take::local;
   for (int i = 0; i < plan->column_count; ++i) {
     const ColumnPlan& column = plan->columns[i];
-    const bool in_group = !column.skip && !column.is_key && column.index == group &&
-                          (column.rule == ColumnRule::lww || column.rule == ColumnRule::group);
+    const bool by_stamp = column.rule == ColumnRule::lww || column.rule == ColumnRule::group;
+    // Keys go with the first group (see takes_incoming).
+    const bool in_group = !column.skip && (column.is_key ? group == 0 : by_stamp && column.index == group);
     if (!in_group || same_image(relation, column.attnum, local, incoming)) continue;
     const int order = compare_portably(relation, column.attnum, local, incoming);
     const char* name = NameStr(TupleDescAttr(RelationGetDescr(relation), i)->attname);

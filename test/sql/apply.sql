@@ -135,6 +135,14 @@ INSERT INTO keyed VALUES (1.00, 'KEY', '2020-02-01', 'second', '{entries:[1/1@0.
 INSERT INTO keyed VALUES (1.000, 'key', '2020-02-01', 'late', '{entries:[1/1@0.1 last 15.0],groups:[0:1/1@0.1 last 15.0]}');
 INSERT INTO keyed VALUES (1.0, 'Key', '2020-01-02', 'other', '{entries:[1/1@0.1 last 15.0],groups:[0:1/1@0.1 last 15.0]}');
 SELECT a, b, day, v FROM keyed ORDER BY day;
+-- which way to write an equal key is decided like any value: by the later write, or by the larger bytes
+CREATE TABLE spelled (k numeric PRIMARY KEY, n integer);
+SELECT pg_temp.attach('spelled', 'n=counter');
+INSERT INTO spelled VALUES (1.0, NULL, NULL), (1.00, NULL, NULL), (2.00, NULL, NULL), (2.0, NULL, NULL);
+INSERT INTO spelled VALUES
+  (3.00, 1, '{entries:[1/1@10.0 last 10.0 +1=1],groups:[0:1/1@10.0 last 10.0]}'), (3.0, 1, '{entries:[2/1@20.0 last 20.0 +1=1],groups:[0:2/1@20.0 last 20.0]}'),
+  (4.0, 1, '{entries:[2/1@20.0 last 20.0 +1=1],groups:[0:2/1@20.0 last 20.0]}'), (4.00, 1, '{entries:[1/1@10.0 last 10.0 +1=1],groups:[0:1/1@10.0 last 10.0]}');
+SELECT k, n FROM spelled ORDER BY k;
 -- a tombstone finds them, too, whatever DateStyle says here
 SET datestyle = 'SQL, DMY';
 INSERT INTO meridian.tombstone (table_id, key_hash, key, floor, stamp, actor, seen)
@@ -252,7 +260,7 @@ UPDATE meridian.local_member SET server = current_setting('meridian.node');
 RESET session_replication_role;
 \c -
 SET client_min_messages = warning;
-DROP TABLE person, account, lattice, keyed, aged;
+DROP TABLE person, account, lattice, keyed, spelled, aged;
 DROP COLLATION regress_blind;
 DROP SCHEMA regress_owned CASCADE;
 DROP ROLE regress_meridian_owner;
