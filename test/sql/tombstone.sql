@@ -103,6 +103,32 @@ DELETE FROM birth WHERE id = 1000;
 INSERT INTO birth VALUES (1000, 'b', 2);
 SELECT id, v, n, length(_meridian::text) - length(replace(_meridian::text, '@', '')) AS writes FROM birth WHERE id = 1000;
 
+-- the key in a tombstone does not depend on the settings of who deletes
+CREATE TABLE dated (day date, span interval, number double precision, bytes bytea, at timestamptz, PRIMARY KEY (day, span, number, bytes, at));
+INSERT INTO meridian.replicated_table (id, rel, rules, ids, keys) VALUES (3, 'dated', '{}', 'keep', '{}');
+SELECT meridian.attach_triggers('dated', '{}');
+INSERT INTO dated VALUES ('2020-02-01', '-1 year +2 days -03:04:05', 0.1::float8 + 0.2, '\x00ff', '2020-02-01 00:00+00');
+BEGIN;
+SET LOCAL datestyle = 'SQL, DMY';
+SET LOCAL intervalstyle = sql_standard;
+SET LOCAL extra_float_digits = 0;
+SET LOCAL bytea_output = escape;
+SET LOCAL timezone = 'UTC';
+DELETE FROM dated;
+SHOW datestyle;
+SELECT key FROM meridian.tombstone WHERE table_id = 3;
+INSERT INTO dated VALUES ('2020-02-01', '-1 year +2 days -03:04:05', 0.1::float8 + 0.2, '\x00ff', '2020-02-01 00:00+00');
+DELETE FROM dated;
+SELECT count(*), count(DISTINCT key) AS keys, count(DISTINCT key_hash) AS hashes FROM meridian.tombstone WHERE table_id = 3;
+COMMIT;
+-- a user type's own idea of equality is not needed: a type that has no hash
+CREATE TABLE bits (b bit varying(8) PRIMARY KEY, v integer);
+INSERT INTO meridian.replicated_table (id, rel, rules, ids, keys) VALUES (4, 'bits', '{}', 'keep', '{}');
+SELECT meridian.attach_triggers('bits', '{}');
+INSERT INTO bits VALUES (B'01', 1), (B'010', 2);
+DELETE FROM bits;
+SELECT key, key_hash FROM meridian.tombstone WHERE table_id = 4 ORDER BY key;
+
 -- the keeper settles what arrived while others wrote
 DO $$
 BEGIN
@@ -115,6 +141,6 @@ END
 $$;
 SELECT bool_and(settled) FROM meridian.tombstone;
 
-DROP TABLE latest, birth;
+DROP TABLE latest, birth, dated, bits;
 \set include :source '/sql/include/leave.psql'
 \i :include
