@@ -10,6 +10,7 @@
 # Environment: PG_CONFIG (which server), MERIDIAN_BUILD_DIR (where to build), PROVE_TESTS (which TAP tests),
 # MERIDIAN_CTEST (arguments for ctest), MERIDIAN_KEEP=1 (keep the cluster's data and log).
 set -euo pipefail
+export LC_ALL=C.UTF-8
 
 cd "$(dirname "$0")/.."
 source_dir=$PWD

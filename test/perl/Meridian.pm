@@ -65,7 +65,8 @@ sub new_node
 	my $region = $opt{region} // $name;
 	my $node = PostgreSQL::Test::Cluster->new($name);
 
-	$node->init(allows_streaming => 'logical');
+	# A fixed encoding: names and values of the tests are UTF-8 whatever the locale of the machine is.
+	$node->init(allows_streaming => 'logical', extra => [ '--encoding=UTF8', '--locale=C.UTF-8' ]);
 	$node->append_conf(
 		'postgresql.conf', qq{
 shared_buffers = 16MB
