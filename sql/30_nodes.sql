@@ -240,9 +240,11 @@ AS $$
 DECLARE
   slot name := format('meridian_%s', peer);
   pid integer;
+  deadline timestamptz := clock_timestamp() + interval '20 s';
 BEGIN
-  -- The member's apply worker, if it still runs, comes back after each termination: be quicker, more than once.
-  FOR attempt IN 1 .. 20 LOOP
+  -- The member's apply worker, if it still runs, comes back after each termination: be quicker, more than once. A slot may be
+  -- held for a moment by a process that it does not show.
+  WHILE clock_timestamp() < deadline LOOP
     SELECT s.active_pid INTO pid FROM pg_replication_slots s WHERE s.slot_name = slot;
     IF NOT FOUND THEN
       RETURN;
@@ -255,7 +257,7 @@ BEGIN
       RETURN;
     EXCEPTION
       WHEN object_in_use THEN
-        CONTINUE;
+        PERFORM pg_sleep(0.02);
       WHEN undefined_object THEN
         -- It was still being created, and went away with its backend.
         RETURN;
