@@ -172,9 +172,10 @@ class Encoder {
 
 class Decoder {
  public:
-  explicit Decoder(std::span<const std::byte> bytes) noexcept : in_(bytes) {}
+  /// Reads into `state`, which must be empty.
+  Decoder(std::span<const std::byte> bytes, RowState& state) noexcept : in_(bytes), state_(state) {}
 
-  RowState run() {
+  void run() {
     if (in_.byte() != format_version) Reader::refuse("unknown format");
     const std::uint64_t head = in_.varint();
     const std::uint64_t flags = head & ((1U << flag_bits) - 1);
@@ -188,7 +189,6 @@ class Decoder {
     if ((flags & flag_lattices) != 0) read_lattices();
     if (in_.remaining() != 0) Reader::refuse("bytes follow its end");
     if (flags != flags_of(state_) || base_ != base_of(state_)) Reader::refuse("it is not in canonical form");
-    return std::move(state_);
   }
 
  private:
@@ -222,18 +222,17 @@ class Decoder {
     const Hlc common_birth = (flags & flag_one_birth) != 0 ? stamp() : never;
     state_.entries.reserve(entries);
     for (std::uint64_t i = 0; i < entries; ++i) {
-      Entry entry;
+      Entry& entry = state_.entries.emplace_back();
       entry.actor = actor();
       entry.birth = (flags & flag_one_birth) != 0 ? common_birth : stamp();
       entry.last = stamp();
       if (i != 0) {
-        const Entry& previous = state_.entries.back();
+        const Entry& previous = state_.entries[i - 1];
         if (std::pair(previous.actor, previous.birth) >= std::pair(entry.actor, entry.birth)) {
           Reader::refuse("entries are not in order");
         }
       }
       if ((flags & flag_counters) != 0) read_contributions(entry.contributions);
-      state_.entries.push_back(std::move(entry));
     }
   }
 
@@ -300,7 +299,7 @@ class Decoder {
   }
 
   Reader in_;
-  RowState state_;
+  RowState& state_;
   std::uint64_t base_ = 0;
 };
 
@@ -314,8 +313,17 @@ void encode(const RowState& state, Bytes& out) {
 }
 
 RowState decode(std::span<const std::byte> bytes) {
+  RowState state;
+  decode(bytes, state);
+  return state;
+}
+
+void decode(std::span<const std::byte> bytes, RowState& state) {
+  state.entries.clear();
+  state.groups.clear();
+  state.lattices.clear();
   if (bytes.size() > max_encoded_size) throw Error(ErrorKind::limit_exceeded, "row state is too large");
-  return Decoder(bytes).run();
+  Decoder(bytes, state).run();
 }
 
 }  // namespace meridian

@@ -24,6 +24,8 @@ inline constexpr std::size_t max_entries = 4096;
 void encode(const RowState& state, Bytes& out);
 /// Reads exactly all of `bytes`, or throws Error(malformed_binary | limit_exceeded).
 [[nodiscard]] RowState decode(std::span<const std::byte> bytes);
+/// The same into an object that exists, whose memory is used again. After an exception it holds no usable state.
+void decode(std::span<const std::byte> bytes, RowState& state);
 
 /// Human-readable, e.g. `{entries:[3@1718000000000.0 last 1718000000001.0 +2=-50],groups:[0:...]}`; exact form in docs.
 [[nodiscard]] std::string to_text(const RowState& state);

@@ -185,22 +185,23 @@ class Parser {
 
   void append(decltype(RowState::entries)& entries) {
     if (entries.size() == max_entries) throw Error(ErrorKind::limit_exceeded, "row state has too many entries");
-    Entry entry;
+    Entry& entry = entries.emplace_back();
     entry.actor = actor();
     expect("@");
     entry.birth = stamp();
     expect(" last ");
     entry.last = stamp();
-    if (!entries.empty() &&
-        std::pair(entries.back().actor, entries.back().birth) >= std::pair(entry.actor, entry.birth)) {
-      refuse("entries are not in order");
+    if (entries.size() > 1) {
+      const Entry& previous = entries[entries.size() - 2];
+      if (std::pair(previous.actor, previous.birth) >= std::pair(entry.actor, entry.birth)) {
+        refuse("entries are not in order");
+      }
     }
     while (accept(" +")) {
       const Slot slot = slot_after(entry.contributions);
       expect("=");
       entry.contributions.push_back(Contribution{slot, amount()});
     }
-    entries.push_back(std::move(entry));
   }
 
   void append(decltype(RowState::groups)& groups) {

@@ -87,8 +87,11 @@ const RowState& recall(Recalled& memory, const Shape& shape, const ImageState& i
     return memory.state;
   }
   memory.valid = false;
-  memory.state = read(shape, image);
-  if (bytes.data == nullptr) return memory.state;
+  if (bytes.data == nullptr) {
+    memory.state = read(shape, image);
+    return memory.state;
+  }
+  decode({bytes.data, bytes.size}, memory.state);
   memory.bytes.resize(bytes.size, boost::container::default_init);
   std::memcpy(memory.bytes.data(), bytes.data, bytes.size);
   memory.valid = true;
