@@ -1,6 +1,6 @@
-// Phases of an image: skew check (too far ahead: parked) -> find the row by key -> merge and update, or, if there is none,
-// tombstones -> speculative insert -> tombstones again. Nothing is locked in advance: every write reports a row that
-// changed meanwhile, and the loop starts over under a fresh snapshot, so it ends when the others have.
+// Phases of an image: skew check (too far ahead: parked) -> find the row by key -> merge and update, or, if there is
+// none, tombstones -> speculative insert -> tombstones again. Nothing is locked in advance: every write reports a row
+// that changed meanwhile, and the loop starts over under a fresh snapshot, so it ends when the others have.
 //
 // Memory: everything is allocated in the caller's context, which an apply worker resets after each change.
 #include "pg/apply.hpp"
@@ -45,24 +45,29 @@ void drop_slots(const Slots& slots) {
 
 WriteResult write(RowWriter* writer, const Slots& slots, const Verdict& verdict) {
   switch (verdict.action) {
-    case Action::keep: return WriteResult::done;
-    case Action::remove: return delete_row(writer, slots.found);
-    case Action::replace: break;
+    case Action::keep:
+      return WriteResult::done;
+    case Action::remove:
+      return delete_row(writer, slots.found);
+    case Action::replace:
+      break;
   }
   store(slots.written, writer->plan, verdict.row);
   return update_row(writer, slots.found, slots.written);
 }
 
 // The history is written after the row: a write that must be repeated would leave a second entry.
-void note_merge(Relation relation, const RowPlan* plan, const Verdict& verdict, const RowValues& local, const RowValues& incoming) {
+void note_merge(Relation relation, const RowPlan* plan, const Verdict& verdict, const RowValues& local,
+                const RowValues& incoming) {
   if (verdict.action == Action::keep) {
     count_stat(plan->relation, Stat::stale);
   } else {
     count_stat(plan->relation, verdict.merged ? Stat::merged : Stat::applied);
   }
   if (!verdict.conflict) return;
-  record_conflict(relation, plan, {verdict.kind, verdict.winner, plan->rule_text,
-                                   conflict_side(relation, plan, local), conflict_side(relation, plan, incoming)});
+  record_conflict(relation, plan,
+                  {verdict.kind, verdict.winner, plan->rule_text, conflict_side(relation, plan, local),
+                   conflict_side(relation, plan, incoming)});
 }
 
 ConflictSide delete_side(const TombstoneData& tombstone) {
@@ -86,8 +91,9 @@ bool is_buried(Relation relation, RowPlan* plan, const RowValues& incoming, cons
   if (verdict.action != Action::remove) return false;
   count_stat(plan->relation, Stat::stale);
   if (verdict.conflict) {
-    record_conflict(relation, plan, {"delete_update", "local", plan->rule_text,
-                                     delete_side(tombstone), conflict_side(relation, plan, incoming)});
+    record_conflict(
+        relation, plan,
+        {"delete_update", "local", plan->rule_text, delete_side(tombstone), conflict_side(relation, plan, incoming)});
   }
   return true;
 }
@@ -124,8 +130,9 @@ bool insert_missing(Relation relation, RowPlan* plan, const Slots& slots, const 
   if (result != WriteResult::done) return false;
   count_stat(plan->relation, Stat::applied);
   if (verdict.conflict) {
-    record_conflict(relation, plan, {"delete_update", "incoming", plan->rule_text,
-                                     delete_side(tombstone), conflict_side(relation, plan, incoming)});
+    record_conflict(relation, plan,
+                    {"delete_update", "incoming", plan->rule_text, delete_side(tombstone),
+                     conflict_side(relation, plan, incoming)});
   }
   look_again(relation, plan, incoming, tombstone);
   return true;
@@ -145,11 +152,13 @@ bool bury_found(Relation relation, RowPlan* plan, const Slots& slots, const Tomb
     count_stat(plan->relation, verdict.conflict ? Stat::merged : Stat::applied);
   }
   if (verdict.conflict) {
-    // What is left of a row after a delete by birth is other lives of it; after a delete by time it is the row as it was.
+    // What is left of a row after a delete by birth is other lives of it; after a delete by time it is the row as it
+    // was.
     const bool whole = plan->mode == RowMode::state && plan->shape->delete_latest;
     const char* winner = verdict.action == Action::remove ? "incoming" : whole ? "local" : "merged";
-    record_conflict(relation, plan, {"update_delete", winner,
-                                     plan->rule_text, conflict_side(relation, plan, local), delete_side(tombstone)});
+    record_conflict(
+        relation, plan,
+        {"update_delete", winner, plan->rule_text, conflict_side(relation, plan, local), delete_side(tombstone)});
   }
   return true;
 }
@@ -171,7 +180,7 @@ void bring_image(Relation relation, RowPlan* plan, HeapTuple image) {
   for (bool done = false; !done;) {
     CHECK_FOR_INTERRUPTS();
     done = find_row(relation, plan, slots.incoming, slots.found) ? merge_into(relation, plan, slots, incoming)
-                                                                : insert_missing(relation, plan, slots, incoming);
+                                                                 : insert_missing(relation, plan, slots, incoming);
   }
   drop_slots(slots);
 }
@@ -195,8 +204,8 @@ void bring_delete(Relation relation, RowPlan* plan, const RowValues& key, const 
   drop_slots(slots);
 }
 
-// A copy of a server must not take a member's changes for itself: who is not confirmed applies nothing. An lww() table outside a mesh
-// needs no identity.
+// A copy of a server must not take a member's changes for itself: who is not confirmed applies nothing. An lww() table
+// outside a mesh needs no identity.
 void require_identity(const RowPlan* plan) {
   if (plan->mode == RowMode::state || plan->table_id != 0) local_actor();
 }

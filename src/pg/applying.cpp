@@ -13,8 +13,8 @@ bool applying() { return apply_mode || IsLogicalWorker(); }
 
 void enter_apply_mode() {
   apply_mode = true;
-  // WAL records with an origin are not local changes: the mesh plugin of every peer's slot leaves them out. The special id has no
-  // progress to track.
+  // WAL records with an origin are not local changes: the mesh plugin of every peer's slot leaves them out. The special
+  // id has no progress to track.
   replorigin_session_origin = DoNotReplicateId;
 }
 
@@ -25,7 +25,8 @@ void leave_apply_mode() {
 
 }  // namespace meridian::pg
 
-MERIDIAN_FUNCTION(meridian_begin_apply) {
+MERIDIAN_FUNCTION(meridian_begin_apply)
+{
   meridian::pg::enter_apply_mode();
   PG_RETURN_VOID();
 }

@@ -3,7 +3,8 @@
 
 namespace meridian::pg {
 
-/// True in a logical replication apply worker, in a session that called meridian.begin_apply(), and while an ApplyMode lives.
+/// True in a logical replication apply worker, in a session that called meridian.begin_apply(), and while an ApplyMode
+/// lives.
 bool applying();
 
 /// Puts this process into apply mode: our triggers merge, and what is written is not sent on to the peers, since they

@@ -8,7 +8,8 @@
 namespace meridian::pg {
 namespace {
 
-// The rules of the current call. Process-lifetime storage, so that an error raised while they are checked leaves nothing behind.
+// The rules of the current call. Process-lifetime storage, so that an error raised while they are checked leaves
+// nothing behind.
 struct Parsed {
   TableRules rules;
   std::vector<std::string> texts;
@@ -68,15 +69,18 @@ void check_counter(Relation relation, Form_pg_attribute attribute) {
            "Counters are smallint, integer, bigint or numeric columns.");
   }
   if (in_check_constraint(relation, attribute->attnum)) {
-    refuse(ERRCODE_FEATURE_NOT_SUPPORTED, psprintf("column \"%s\" is in a CHECK constraint and cannot be a counter", name),
-           "Concurrent changes add up, so their sum may break the constraint on every node. Drop the constraint, or keep the "
+    refuse(ERRCODE_FEATURE_NOT_SUPPORTED,
+           psprintf("column \"%s\" is in a CHECK constraint and cannot be a counter", name),
+           "Concurrent changes add up, so their sum may break the constraint on every node. Drop the constraint, or "
+           "keep the "
            "column last-writer-wins.");
   }
   if (DomainHasConstraints(attribute->atttypid)) {
-    refuse(ERRCODE_FEATURE_NOT_SUPPORTED,
-           psprintf("column \"%s\" has domain %s with constraints and cannot be a counter", name,
-                    format_type_be(attribute->atttypid)),
-           "Concurrent changes add up, so their sum may break the constraint on every node. Use the domain's base type.");
+    refuse(
+        ERRCODE_FEATURE_NOT_SUPPORTED,
+        psprintf("column \"%s\" has domain %s with constraints and cannot be a counter", name,
+                 format_type_be(attribute->atttypid)),
+        "Concurrent changes add up, so their sum may break the constraint on every node. Use the domain's base type.");
   }
 }
 
@@ -84,9 +88,10 @@ void check_lattice(Form_pg_attribute attribute, ColumnRule rule) {
   const char* name = NameStr(attribute->attname);
   const bool boolean = rule == ColumnRule::logical_or || rule == ColumnRule::logical_and;
   if (boolean && getBaseType(attribute->atttypid) != BOOLOID) {
-    refuse(ERRCODE_DATATYPE_MISMATCH,
-           psprintf("column \"%s\" has type %s; rules or and and need boolean", name, format_type_be(attribute->atttypid)),
-           "Use max or min for an ordered type.");
+    refuse(
+        ERRCODE_DATATYPE_MISMATCH,
+        psprintf("column \"%s\" has type %s; rules or and and need boolean", name, format_type_be(attribute->atttypid)),
+        "Use max or min for an ordered type.");
   }
   if (!boolean && !OidIsValid(lookup_type_cache(attribute->atttypid, TYPECACHE_LT_OPR)->lt_opr)) {
     refuse(ERRCODE_DATATYPE_MISMATCH,
@@ -98,14 +103,16 @@ void check_lattice(Form_pg_attribute attribute, ColumnRule rule) {
 void check_column(Relation relation, const char* name, ColumnRule rule) {
   const Form_pg_attribute attribute = find_column(relation, name);
   if (is_key_column(relation, attribute->attnum)) {
-    refuse(ERRCODE_FEATURE_NOT_SUPPORTED, psprintf("column \"%s\" belongs to the primary key and cannot have a rule", name),
+    refuse(ERRCODE_FEATURE_NOT_SUPPORTED,
+           psprintf("column \"%s\" belongs to the primary key and cannot have a rule", name),
            "The key says which row it is; it does not merge.");
   }
   if (std::strcmp(name, state_column_name) == 0) {
     refuse(ERRCODE_RESERVED_NAME, psprintf("column \"%s\" is Meridian's own", name), "Name another column.");
   }
   if (rule == ColumnRule::counter) check_counter(relation, attribute);
-  if (rule != ColumnRule::counter && rule != ColumnRule::lww && rule != ColumnRule::group) check_lattice(attribute, rule);
+  if (rule != ColumnRule::counter && rule != ColumnRule::lww && rule != ColumnRule::group)
+    check_lattice(attribute, rule);
 }
 
 void check_row_column(Relation relation, const char* name) {
@@ -127,7 +134,8 @@ void check_rules(Relation relation) {
 }  // namespace
 }  // namespace meridian::pg
 
-MERIDIAN_FUNCTION(meridian_canonical_rules) {
+MERIDIAN_FUNCTION(meridian_canonical_rules)
+{
   using namespace meridian::pg;
   Datum* elements = nullptr;
   bool* nulls = nullptr;
@@ -136,7 +144,8 @@ MERIDIAN_FUNCTION(meridian_canonical_rules) {
   auto** texts = static_cast<const char**>(palloc(sizeof(char*) * (count + 1)));
   for (int i = 0; i < count; ++i) {
     if (nulls[i]) {
-      ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("a rule is NULL"), errhint("Write rules as 'column=rule'.")));
+      ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("a rule is NULL"),
+                      errhint("Write rules as 'column=rule'.")));
     }
     texts[i] = TextDatumGetCString(elements[i]);
   }

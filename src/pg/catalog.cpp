@@ -86,8 +86,8 @@ bool is_lww_function(Oid function) { return is_function_named(function, "lww"); 
 
 Oid row_state_type() {
   if (!OidIsValid(cached_row_state)) {
-    cached_row_state = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("row_state"),
-                                       ObjectIdGetDatum(schema_oid()));
+    cached_row_state =
+        GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("row_state"), ObjectIdGetDatum(schema_oid()));
   }
   return cached_row_state;
 }
@@ -136,9 +136,8 @@ void insert_row_into(Relation relation, const Datum* values, const bool* nulls) 
 void update_row_of(Relation relation, ItemPointer tid, HeapTuple tuple) {
   TupleTableSlot* slot = table_slot_create(relation, nullptr);
   ExecForceStoreHeapTuple(tuple, slot, false);
-  write_with_indexes(relation, slot, true, [&] {
-    return compat::simple_table_tuple_update(relation, tid, slot, GetLatestSnapshot());
-  });
+  write_with_indexes(relation, slot, true,
+                     [&] { return compat::simple_table_tuple_update(relation, tid, slot, GetLatestSnapshot()); });
   ExecDropSingleTupleTableSlot(slot);
 }
 

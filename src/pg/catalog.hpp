@@ -1,8 +1,9 @@
 // Meridian's own catalog, read and written without SQL.
 //
-// Direct heap and index calls: no search_path, no privileges of the current user, no plan cache. Rows are written with their
-// indexes but without triggers. Object ids are looked up by name in schema `meridian` and cached per backend; a syscache
-// invalidation of pg_class or pg_namespace (DROP EXTENSION, another database object of that name) drops the cache.
+// Direct heap and index calls: no search_path, no privileges of the current user, no plan cache. Rows are written with
+// their indexes but without triggers. Object ids are looked up by name in schema `meridian` and cached per backend; a
+// syscache invalidation of pg_class or pg_namespace (DROP EXTENSION, another database object of that name) drops the
+// cache.
 #pragma once
 
 #include "pg/support/postgres.hpp"

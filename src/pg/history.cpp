@@ -6,7 +6,8 @@
 namespace meridian::pg {
 namespace {
 
-// {"column": value, ...} of some columns, by the types' own JSON form. A row of its own type is formed from just these columns.
+// {"column": value, ...} of some columns, by the types' own JSON form. A row of its own type is formed from just these
+// columns.
 Datum to_jsonb_object(Relation relation, const RowPlan* plan, const RowValues& row, bool key_only) {
   const TupleDesc descriptor = RelationGetDescr(relation);
   auto* chosen = static_cast<AttrNumber*>(palloc(sizeof(AttrNumber) * plan->column_count));
@@ -35,7 +36,22 @@ Datum to_jsonb_object(Relation relation, const RowPlan* plan, const RowValues& r
 }  // namespace
 
 void record_conflict(Relation relation, const RowPlan* plan, const Conflict& conflict) {
-  enum { id, occurred_at, rel, key, kind, winner, rule, local_row, remote_row, local_stamp, local_actor, remote_stamp, remote_actor, columns };
+  enum {
+    id,
+    occurred_at,
+    rel,
+    key,
+    kind,
+    winner,
+    rule,
+    local_row,
+    remote_row,
+    local_stamp,
+    local_actor,
+    remote_stamp,
+    remote_actor,
+    columns
+  };
   count_stat(plan->relation, Stat::conflicts);
   Relation history = table_open(table_oid(Table::conflict_history), RowExclusiveLock);
   Datum values[columns] = {};

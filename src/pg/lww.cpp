@@ -1,8 +1,8 @@
 // `meridian.lww('updated_at')`: last writer wins by an ordinary timestamp column, without a state column.
 //
 // Newer wins; equal timestamps are decided by a total order over the two rows that every node computes alike. So
-// that "newer" follows what a node has seen, a local write whose timestamp is missing or not newer than the row's is stamped one
-// microsecond after it, and so is a delete. Works without preload: no clock is needed, only the row.
+// that "newer" follows what a node has seen, a local write whose timestamp is missing or not newer than the row's is
+// stamped one microsecond after it, and so is a delete. Works without preload: no clock is needed, only the row.
 #include "pg/row_logic.hpp"
 #include "pg/stamp.hpp"
 #include "pg/stat_tables.hpp"
@@ -11,7 +11,8 @@
 namespace meridian::pg {
 namespace {
 
-// Order of two rows with equal timestamps: column by column in the order of their names, since positions may differ between nodes.
+// Order of two rows with equal timestamps: column by column in the order of their names, since positions may differ
+// between nodes.
 int compare_rows(Relation relation, const RowPlan* plan, const RowValues& a, const RowValues& b) {
   const char* first_name = nullptr;
   int result = 0;
@@ -39,7 +40,8 @@ std::int64_t after(std::int64_t time) { return time == PG_INT64_MAX ? time : tim
 
 void refuse_infinity(Relation relation, const RowPlan* plan, std::int64_t time) {
   if (IS_VALID_TIMESTAMP(time)) return;
-  if (!TIMESTAMP_NOT_FINITE(time)) ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("timestamp out of range")));
+  if (!TIMESTAMP_NOT_FINITE(time))
+    ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("timestamp out of range")));
   ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
                   errmsg("column \"%s\" of table \"%s\" cannot be infinite",
                          NameStr(TupleDescAttr(RelationGetDescr(relation), plan->stamp_attnum - 1)->attname),
@@ -59,7 +61,8 @@ std::int64_t by_timestamp::timestamp_of(const RowPlan* plan, const RowValues& ro
   return row.nulls[i] ? PG_INT64_MIN : DatumGetInt64(row.values[i]);
 }
 
-Verdict by_timestamp::merge_rows(Relation relation, const RowPlan* plan, const RowValues& local, const RowValues& incoming) {
+Verdict by_timestamp::merge_rows(Relation relation, const RowPlan* plan, const RowValues& local,
+                                 const RowValues& incoming) {
   const std::int64_t mine = timestamp_of(plan, local);
   const std::int64_t theirs = timestamp_of(plan, incoming);
   Verdict verdict{};

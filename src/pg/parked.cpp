@@ -1,11 +1,11 @@
 #include "pg/parked.hpp"
 
-#include "pg/applying.hpp"
 #include "pg/apply.hpp"
+#include "pg/applying.hpp"
 #include "pg/catalog.hpp"
 #include "pg/hlc.hpp"
-#include "pg/settings.hpp"
 #include "pg/row_access.hpp"
+#include "pg/settings.hpp"
 #include "pg/stat_tables.hpp"
 #include "pg/support/attempt.hpp"
 #include "pg/tombstone.hpp"
@@ -88,7 +88,8 @@ void postpone(Relation parked, HeapTuple tuple, const Parked& image, const char*
   const std::int64_t pause_s = image.attempts < 12 ? std::int64_t{1} << image.attempts : 3600;
   int replaced[] = {reason + 1, detail + 1, retry_at + 1, attempts + 1};
   Datum values[] = {CStringGetTextDatum("refused"), CStringGetTextDatum(failure),
-                    TimestampTzGetDatum(GetCurrentTimestamp() + pause_s * USECS_PER_SEC), Int32GetDatum(image.attempts + 1)};
+                    TimestampTzGetDatum(GetCurrentTimestamp() + pause_s * USECS_PER_SEC),
+                    Int32GetDatum(image.attempts + 1)};
   bool nulls[] = {false, false, false, false};
   update_row_of(parked, &tuple->t_self,
                 heap_modify_tuple_by_cols(tuple, RelationGetDescr(parked), 4, replaced, values, nulls));
@@ -105,8 +106,9 @@ void park_image(Relation relation, const RowValues& row, Hlc newest) {
   values[rel] = ObjectIdGetDatum(RelationGetRelid(relation));
   values[image] = row_text(relation, row);
   values[reason] = CStringGetTextDatum("clock_skew");
-  values[detail] = CStringGetTextDatum(psprintf("stamped %s, more than meridian.max_clock_skew (%d ms) after this server's clock",
-                                                timestamptz_to_str(stamp_time), max_clock_skew_ms));
+  values[detail] =
+      CStringGetTextDatum(psprintf("stamped %s, more than meridian.max_clock_skew (%d ms) after this server's clock",
+                                   timestamptz_to_str(stamp_time), max_clock_skew_ms));
   values[parked_at] = TimestampTzGetDatum(GetCurrentTimestamp());
   values[retry_at] = TimestampTzGetDatum(stamp_time - std::int64_t{max_clock_skew_ms} * 1000);
   values[attempts] = Int32GetDatum(0);

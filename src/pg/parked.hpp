@@ -6,8 +6,8 @@
 
 namespace meridian::pg {
 
-/// Parks a row of `relation` (a replicated table, or meridian.tombstone) whose newest stamp lies too far in the future; it is retried
-/// when physical time has come near.
+/// Parks a row of `relation` (a replicated table, or meridian.tombstone) whose newest stamp lies too far in the future;
+/// it is retried when physical time has come near.
 void park_image(Relation relation, const RowValues& row, Hlc newest);
 
 /// Keeper task: applies the parked images whose time has come.

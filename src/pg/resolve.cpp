@@ -1,8 +1,8 @@
 // The trigger functions of replicated tables: meridian.resolve() and meridian.lww().
 //
-// One function serves three triggers (row_plan.hpp): "00_meridian_apply", first of the BEFORE triggers, merges what a peer sent;
-// "zz_meridian_stamp", last of them, stamps what a user wrote; "zz_meridian_delete", AFTER DELETE, leaves a tombstone. Which is meant
-// follows from who writes. A trigger attached by hand, under any other name, does all three.
+// One function serves three triggers (row_plan.hpp): "00_meridian_apply", first of the BEFORE triggers, merges what a
+// peer sent; "zz_meridian_stamp", last of them, stamps what a user wrote; "zz_meridian_delete", AFTER DELETE, leaves a
+// tombstone. Which is meant follows from who writes. A trigger attached by hand, under any other name, does all three.
 #include "pg/apply.hpp"
 #include "pg/applying.hpp"
 #include "pg/row_access.hpp"
@@ -16,7 +16,8 @@ namespace {
 
 TriggerData* trigger_data(FunctionCallInfo fcinfo, const char* function) {
   if (!CALLED_AS_TRIGGER(fcinfo)) {
-    ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED), errmsg("meridian.%s() is a trigger function", function)));
+    ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+                    errmsg("meridian.%s() is a trigger function", function)));
   }
   auto* data = reinterpret_cast<TriggerData*>(fcinfo->context);
   const bool before = TRIGGER_FIRED_BEFORE(data->tg_event) && !TRIGGER_FIRED_BY_DELETE(data->tg_event);
@@ -39,11 +40,14 @@ HeapTuple merge_update(const TriggerData* data, RowPlan* plan) {
   const RowValues incoming = deform(relation, plan, data->tg_newtuple);
   const Verdict verdict = merge_rows(relation, plan, local, incoming, TombstoneData{});
   if (verdict.conflict) {
-    record_conflict(relation, plan, {verdict.kind, verdict.winner, plan->rule_text,
-                                     conflict_side(relation, plan, local), conflict_side(relation, plan, incoming)});
+    record_conflict(relation, plan,
+                    {verdict.kind, verdict.winner, plan->rule_text, conflict_side(relation, plan, local),
+                     conflict_side(relation, plan, incoming)});
   }
   become_caller(caller);
-  count_stat(plan->relation, verdict.action == Action::keep ? Stat::stale : verdict.merged ? Stat::merged : Stat::applied);
+  count_stat(plan->relation, verdict.action == Action::keep ? Stat::stale
+                             : verdict.merged               ? Stat::merged
+                                                            : Stat::applied);
   if (verdict.action != Action::replace) return nullptr;
   return heap_form_tuple(RelationGetDescr(relation), verdict.row.values, verdict.row.nulls);
 }
@@ -65,7 +69,8 @@ void refuse_write_of_user_trigger(const TriggerData* data) {
   ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                   errmsg("a trigger that fires while changes of a peer are applied writes replicated table \"%s\"",
                          RelationGetRelationName(data->tg_relation)),
-                  errhint("Its writes on the origin arrive by themselves: make it an ordinary trigger (ALTER TABLE ... ENABLE TRIGGER), "
+                  errhint("Its writes on the origin arrive by themselves: make it an ordinary trigger (ALTER TABLE ... "
+                          "ENABLE TRIGGER), "
                           "not ENABLE ALWAYS or REPLICA.")));
 }
 
@@ -96,23 +101,29 @@ Datum fire(FunctionCallInfo fcinfo, const char* function) {
 }  // namespace
 }  // namespace meridian::pg
 
-MERIDIAN_FUNCTION(meridian_resolve) { return meridian::pg::fire(fcinfo, "resolve"); }
+MERIDIAN_FUNCTION(meridian_resolve)
+{ return meridian::pg::fire(fcinfo, "resolve"); }
 
-MERIDIAN_FUNCTION(meridian_lww) {
+MERIDIAN_FUNCTION(meridian_lww)
+{
   if (CALLED_AS_TRIGGER(fcinfo) && reinterpret_cast<TriggerData*>(fcinfo->context)->tg_trigger->tgnargs != 1) {
-    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("meridian.lww() takes one argument, the timestamp column"),
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                    errmsg("meridian.lww() takes one argument, the timestamp column"),
                     errhint("For example: EXECUTE FUNCTION meridian.lww('updated_at').")));
   }
   return meridian::pg::fire(fcinfo, "lww");
 }
 
-MERIDIAN_FUNCTION(meridian_refuse_truncate) {
+MERIDIAN_FUNCTION(meridian_refuse_truncate)
+{
   if (!CALLED_AS_TRIGGER(fcinfo)) {
-    ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED), errmsg("meridian.refuse_truncate() is a trigger function")));
+    ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+                    errmsg("meridian.refuse_truncate() is a trigger function")));
   }
   if (meridian::pg::applying()) PG_RETURN_POINTER(nullptr);
   const auto* data = reinterpret_cast<TriggerData*>(fcinfo->context);
-  ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                  errmsg("table \"%s\" is replicated and cannot be truncated", RelationGetRelationName(data->tg_relation)),
-                  errhint("Use DELETE, which reaches the other nodes.")));
+  ereport(ERROR,
+          (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+           errmsg("table \"%s\" is replicated and cannot be truncated", RelationGetRelationName(data->tg_relation)),
+           errhint("Use DELETE, which reaches the other nodes.")));
 }

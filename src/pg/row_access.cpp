@@ -5,7 +5,8 @@
 namespace meridian::pg {
 namespace {
 
-// The table whose row a RowWriter is writing, and the subtransaction level it does so at; an abort of that level ends it.
+// The table whose row a RowWriter is writing, and the subtransaction level it does so at; an abort of that level ends
+// it.
 Oid written_relation = InvalidOid;
 int written_level = 0;
 
@@ -73,8 +74,8 @@ bool lacks_a_value(Relation relation, TupleTableSlot* row) {
   return false;
 }
 
-// Values that the table derives from the row, and what it demands of it. Executor state costs as much as the rest of an update, so a
-// row that meets every NOT NULL is not shown to the executor.
+// Values that the table derives from the row, and what it demands of it. Executor state costs as much as the rest of an
+// update, so a row that meets every NOT NULL is not shown to the executor.
 void complete_row(RowWriter* writer, TupleTableSlot* row, CmdType command) {
   const TupleConstr* constraints = RelationGetDescr(writer->relation)->constr;
   if (constraints == nullptr) return;
@@ -94,9 +95,8 @@ WriteResult lock_row(RowWriter* writer, TupleTableSlot* found) {
   ItemPointerData tid = found->tts_tid;
   // Into a slot of its own: the caller still holds values that point into `found`.
   TupleTableSlot* locked = table_slot_create(writer->relation, nullptr);
-  const TM_Result result =
-      table_tuple_lock(writer->relation, &tid, GetActiveSnapshot(), locked, GetCurrentCommandId(false),
-                       LockTupleExclusive, LockWaitBlock, 0, &failure);
+  const TM_Result result = table_tuple_lock(writer->relation, &tid, GetActiveSnapshot(), locked,
+                                            GetCurrentCommandId(false), LockTupleExclusive, LockWaitBlock, 0, &failure);
   ExecDropSingleTupleTableSlot(locked);
   if (result == TM_Ok) return WriteResult::done;
   return WriteResult::changed_meanwhile;
@@ -123,7 +123,8 @@ bool same_key(const RowPlan* plan, TupleTableSlot* left, TupleTableSlot* right) 
     const Datum a = slot_getattr(left, column.attnum, &left_null);
     const Datum b = slot_getattr(right, column.attnum, &right_null);
     if (left_null || right_null) return false;
-    if (!DatumGetBool(FunctionCall2Coll(const_cast<FmgrInfo*>(&column.equals_info), column.collation, a, b))) return false;
+    if (!DatumGetBool(FunctionCall2Coll(const_cast<FmgrInfo*>(&column.equals_info), column.collation, a, b)))
+      return false;
   }
   return true;
 }
@@ -182,7 +183,7 @@ bool key_is_free(RowWriter* writer, TupleTableSlot* key_source) {
   need_indexes(writer);
   ItemPointerData conflict;
   return compat::exec_check_index_constraints(writer->target, key_source, writer->estate, &conflict,
-                                         list_make1_oid(writer->plan->key_index));
+                                              list_make1_oid(writer->plan->key_index));
 }
 
 WriteResult insert_row(RowWriter* writer, TupleTableSlot* row) {
@@ -206,7 +207,8 @@ WriteResult insert_row(RowWriter* writer, TupleTableSlot* row) {
   const uint32 token = SpeculativeInsertionLockAcquire(xid);
   table_tuple_insert_speculative(writer->relation, row, GetCurrentCommandId(true), 0, nullptr, token);
   bool clash = false;
-  List* recheck = compat::exec_insert_index_tuples(writer->target, row, writer->estate, false, true, &clash, arbiters, false);
+  List* recheck =
+      compat::exec_insert_index_tuples(writer->target, row, writer->estate, false, true, &clash, arbiters, false);
   table_tuple_complete_speculative(writer->relation, row, token, !clash);
   SpeculativeInsertionLockRelease(xid);
   if (clash) return WriteResult::changed_meanwhile;

@@ -1,7 +1,7 @@
 // What becomes of a row when a peer's image or tombstone meets it: the one interface of the two modes.
 //
-// `resolve(...)` tables decide by row state (state_logic.cpp), `lww('column')` tables by a timestamp column (lww.cpp). Both only
-// decide; apply.cpp finds, locks and writes. Verdicts are palloc'd in the current context.
+// `resolve(...)` tables decide by row state (state_logic.cpp), `lww('column')` tables by a timestamp column (lww.cpp).
+// Both only decide; apply.cpp finds, locks and writes. Verdicts are palloc'd in the current context.
 #pragma once
 
 #include "pg/history.hpp"
@@ -13,17 +13,18 @@ enum class Action { keep, replace, remove };
 
 struct Verdict {
   Action action;
-  RowValues row;           ///< for Action::replace
-  bool merged;             ///< neither side's row survived as it was
-  bool conflict;           ///< the two were concurrent
-  const char* kind;        ///< for a conflict, as in history.hpp
+  RowValues row;     ///< for Action::replace
+  bool merged;       ///< neither side's row survived as it was
+  bool conflict;     ///< the two were concurrent
+  const char* kind;  ///< for a conflict, as in history.hpp
   const char* winner;
 };
 
 /// An incoming image meets the local row.
 Verdict merge_rows(Relation relation, const RowPlan* plan, const RowValues& local, const RowValues& incoming,
                    const TombstoneData& tombstone);
-/// A tombstone meets a row: `remove`, `replace` by what is left of it, or `keep`. `conflict`: the deleter had not seen all of it.
+/// A tombstone meets a row: `remove`, `replace` by what is left of it, or `keep`. `conflict`: the deleter had not seen
+/// all of it.
 Verdict bury_row(Relation relation, const RowPlan* plan, const RowValues& row, const TombstoneData& tombstone);
 /// True if a tombstone must be looked up before `incoming` may be merged into `local`.
 bool needs_tombstone(Relation relation, const RowPlan* plan, const RowValues& local, const RowValues& incoming);

@@ -37,7 +37,8 @@ const Trigger* find_trigger(Relation relation, const TriggerDesc* description) {
   const Trigger* found = nullptr;
   for (int i = 0; description != nullptr && i < description->numtriggers; ++i) {
     const Trigger* trigger = &description->triggers[i];
-    if (trigger->tgisinternal || trigger->tgenabled == TRIGGER_DISABLED || !is_resolving_function(trigger->tgfoid)) continue;
+    if (trigger->tgisinternal || trigger->tgenabled == TRIGGER_DISABLED || !is_resolving_function(trigger->tgfoid))
+      continue;
     if (found == nullptr || std::strcmp(trigger->tgname, apply_trigger_name) == 0) found = trigger;
   }
   if (found == nullptr) {
@@ -51,7 +52,8 @@ const Trigger* find_trigger(Relation relation, const TriggerDesc* description) {
 // The shape has a destructor; the context calls it.
 void destroy_shape(void* shape) { static_cast<Shape*>(shape)->~Shape(); }
 
-// Core lane: trigger arguments -> rules -> shape. Written through pointers so that the caller holds nothing with a destructor.
+// Core lane: trigger arguments -> rules -> shape. Written through pointers so that the caller holds nothing with a
+// destructor.
 struct RuleColumn {
   const char* name;
   ColumnRule rule;
@@ -65,9 +67,12 @@ std::uint16_t position(const boost::container::small_vector_base<Slot>& slots, S
 std::uint16_t position(const Shape& shape, ColumnRule rule, Slot slot) {
   switch (rule) {
     case ColumnRule::lww:
-    case ColumnRule::group: return position(shape.groups, slot);
-    case ColumnRule::counter: return position(shape.counters, slot);
-    default: return position(shape.lattices, slot);
+    case ColumnRule::group:
+      return position(shape.groups, slot);
+    case ColumnRule::counter:
+      return position(shape.counters, slot);
+    default:
+      return position(shape.lattices, slot);
   }
 }
 
@@ -112,10 +117,11 @@ void check_ruled_column(Relation relation, Form_pg_attribute attribute, ColumnRu
   const bool number = type == INT2OID || type == INT4OID || type == INT8OID || type == NUMERICOID;
   const bool truth = rule == ColumnRule::logical_or || rule == ColumnRule::logical_and;
   if ((rule != ColumnRule::counter || number) && (!truth || type == BOOLOID)) return;
-  ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-                  errmsg("column \"%s\" of table \"%s\" has type %s, which its rule does not fit", NameStr(attribute->attname),
-                         RelationGetRelationName(relation), format_type_be(attribute->atttypid)),
-                  errhint("Change the type back, or call meridian.unreplicate() and meridian.replicate() for the table.")));
+  ereport(ERROR,
+          (errcode(ERRCODE_DATATYPE_MISMATCH),
+           errmsg("column \"%s\" of table \"%s\" has type %s, which its rule does not fit", NameStr(attribute->attname),
+                  RelationGetRelationName(relation), format_type_be(attribute->atttypid)),
+           errhint("Change the type back, or call meridian.unreplicate() and meridian.replicate() for the table.")));
 }
 
 const char* describe_rules(const Trigger* trigger, RowMode mode) {
@@ -129,9 +135,10 @@ const char* describe_rules(const Trigger* trigger, RowMode mode) {
 void plan_keys(Relation relation, RowPlan* plan) {
   plan->key_index = compat::relation_get_primary_key_index(relation);
   if (!OidIsValid(plan->key_index)) {
-    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                    errmsg("table \"%s\" has no primary key that is checked at once", RelationGetRelationName(relation)),
-                    errhint("Add a primary key that is not deferrable.")));
+    ereport(ERROR,
+            (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+             errmsg("table \"%s\" has no primary key that is checked at once", RelationGetRelationName(relation)),
+             errhint("Add a primary key that is not deferrable.")));
   }
   Relation index = index_open(plan->key_index, AccessShareLock);
   plan->key_count = IndexRelationGetNumberOfKeyAttributes(index);
@@ -167,7 +174,8 @@ void plan_columns(Relation relation, const Trigger* trigger, RowPlan* plan) {
     if (attribute->attisdropped) continue;
     column->base_typmod = attribute->atttypmod;
     column->base_type = getBaseTypeAndTypmod(attribute->atttypid, &column->base_typmod);
-    if (plan->mode == RowMode::state && attribute->atttypid == row_state_type() && std::strcmp(NameStr(attribute->attname), state_column_name) == 0) {
+    if (plan->mode == RowMode::state && attribute->atttypid == row_state_type() &&
+        std::strcmp(NameStr(attribute->attname), state_column_name) == 0) {
       plan->state_attnum = attribute->attnum;
       column->skip = true;
     }
@@ -191,17 +199,18 @@ void plan_rules(Relation relation, const Trigger* trigger, RowPlan* plan) {
   compile_rules(trigger, names, name_count, palloc(sizeof(Shape)), columns, &compiled);
   if (compiled.missing[0] != '\0') {
     compiled.shape->~Shape();
-    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
-                    errmsg("table \"%s\" has no column \"%s\" for its rule", RelationGetRelationName(relation), compiled.missing),
-                    errhint("Rename the column back, or call meridian.unreplicate() and meridian.replicate() for the table.")));
+    ereport(
+        ERROR,
+        (errcode(ERRCODE_UNDEFINED_COLUMN),
+         errmsg("table \"%s\" has no column \"%s\" for its rule", RelationGetRelationName(relation), compiled.missing),
+         errhint("Rename the column back, or call meridian.unreplicate() and meridian.replicate() for the table.")));
   }
   auto* callback = static_cast<MemoryContextCallback*>(palloc0(sizeof(MemoryContextCallback)));
   callback->func = destroy_shape;
   callback->arg = compiled.shape;
   MemoryContextRegisterResetCallback(plan->context, callback);
   plan->shape = compiled.shape;
-  plan->counter_attnums =
-      static_cast<AttrNumber*>(palloc0(sizeof(AttrNumber) * (compiled.shape->counters.size() + 1)));
+  plan->counter_attnums = static_cast<AttrNumber*>(palloc0(sizeof(AttrNumber) * (compiled.shape->counters.size() + 1)));
   for (int i = 0; i < compiled.column_count; ++i) {
     const AttrNumber attnum = get_attnum(RelationGetRelid(relation), compiled.columns[i].name);
     ColumnPlan* column = &plan->columns[attnum - 1];
@@ -241,7 +250,8 @@ RowPlan* build_plan(Relation relation) {
   const Trigger* trigger = find_trigger(relation, triggers);
   plan->mode = is_lww_function(trigger->tgfoid) ? RowMode::timestamp : RowMode::state;
   if (plan->mode == RowMode::timestamp && trigger->tgnargs != 1) {
-    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("meridian.lww() takes one argument, the timestamp column"),
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                    errmsg("meridian.lww() takes one argument, the timestamp column"),
                     errhint("For example: EXECUTE FUNCTION meridian.lww('updated_at').")));
   }
   plan->rule_text = describe_rules(trigger, plan->mode);
@@ -251,9 +261,10 @@ RowPlan* build_plan(Relation relation) {
   if (plan->mode == RowMode::state) {
     plan_rules(relation, trigger, plan);
     if (plan->state_attnum == InvalidAttrNumber) {
-      ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
-                      errmsg("table \"%s\" has no column \"%s\"", RelationGetRelationName(relation), state_column_name),
-                      errhint("Call meridian.replicate() for the table, or add the column with type meridian.row_state.")));
+      ereport(ERROR,
+              (errcode(ERRCODE_UNDEFINED_COLUMN),
+               errmsg("table \"%s\" has no column \"%s\"", RelationGetRelationName(relation), state_column_name),
+               errhint("Call meridian.replicate() for the table, or add the column with type meridian.row_state.")));
     }
   }
   if (plan->mode == RowMode::timestamp && plan->stamp_type != TIMESTAMPTZOID && plan->stamp_type != TIMESTAMPOID) {

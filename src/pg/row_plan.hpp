@@ -1,8 +1,8 @@
 // What Meridian knows about one replicated table, compiled once per backend: columns, rules, slots, key.
 //
-// Built from the table's catalog entry and the arguments of its "00_meridian_apply" trigger. A plan lives in its own memory
-// context; a relcache invalidation marks it stale, the next lookup builds a new one, and the old one is freed with the
-// transaction, because a caller further up may still hold it.
+// Built from the table's catalog entry and the arguments of its "00_meridian_apply" trigger. A plan lives in its own
+// memory context; a relcache invalidation marks it stale, the next lookup builds a new one, and the old one is freed
+// with the transaction, because a caller further up may still hold it.
 #pragma once
 
 #include "pg/support/postgres.hpp"
@@ -20,12 +20,12 @@ inline constexpr char state_column_name[] = "_meridian";
 
 struct ColumnPlan {
   AttrNumber attnum;
-  ColumnRule rule;       ///< columns without a rule: lww in the default group
-  std::uint16_t index;   ///< into Shape::groups, ::counters or ::lattices
-  bool skip;             ///< dropped, generated, or the state column itself
+  ColumnRule rule;      ///< columns without a rule: lww in the default group
+  std::uint16_t index;  ///< into Shape::groups, ::counters or ::lattices
+  bool skip;            ///< dropped, generated, or the state column itself
   bool is_key;
   bool is_varlena;
-  Oid base_type;           ///< the type, or what it is a domain over
+  Oid base_type;  ///< the type, or what it is a domain over
   std::int32_t base_typmod;
   FmgrInfo* combine_less;  ///< `<` of the type, for max and min
 };
@@ -36,7 +36,7 @@ struct KeyColumn {
   Oid collation;
   RegProcedure equals;  ///< the primary key index's own equality operator
   FmgrInfo equals_info;
-  FmgrInfo hash;        ///< extended hash of the type; fn_oid invalid if it has none
+  FmgrInfo hash;  ///< extended hash of the type; fn_oid invalid if it has none
 };
 
 enum class RowMode { state, timestamp };  ///< resolve(...) or lww('column')
@@ -46,14 +46,14 @@ struct RowPlan {
   bool stale;
   MemoryContext context;
   RowMode mode;
-  const char* rule_text;      ///< the trigger's arguments, for people
-  std::int32_t table_id;      ///< mesh-wide id; 0 if the table is not registered
+  const char* rule_text;  ///< the trigger's arguments, for people
+  std::int32_t table_id;  ///< mesh-wide id; 0 if the table is not registered
   Oid owner;
-  AttrNumber state_attnum;    ///< RowMode::state
-  AttrNumber stamp_attnum;    ///< RowMode::timestamp
+  AttrNumber state_attnum;  ///< RowMode::state
+  AttrNumber stamp_attnum;  ///< RowMode::timestamp
   Oid stamp_type;
-  int column_count;           ///< physical, including dropped columns
-  ColumnPlan* columns;        ///< by attnum - 1
+  int column_count;     ///< physical, including dropped columns
+  ColumnPlan* columns;  ///< by attnum - 1
   const Shape* shape;
   AttrNumber* counter_attnums;  ///< by index in Shape::counters
   Oid key_index;

@@ -51,10 +51,14 @@ std::span<const std::byte> merge_bytes(std::span<const std::byte> left, std::spa
 
 const char* compare_bytes(std::span<const std::byte> left, std::span<const std::byte> right) {
   switch (compare_knowledge(decode(left), decode(right))) {
-    case Knowledge::equal: return "equal";
-    case Knowledge::older: return "older";
-    case Knowledge::newer: return "newer";
-    case Knowledge::concurrent: break;
+    case Knowledge::equal:
+      return "equal";
+    case Knowledge::older:
+      return "older";
+    case Knowledge::newer:
+      return "newer";
+    case Knowledge::concurrent:
+      break;
   }
   return "concurrent";
 }
@@ -65,36 +69,40 @@ const char* compare_bytes(std::span<const std::byte> left, std::span<const std::
 using meridian::pg::argument;
 using meridian::pg::payload;
 
-MERIDIAN_FUNCTION(meridian_row_state_in) {
-  return meridian::pg::to_datum(meridian::pg::keep(meridian::parse_text(PG_GETARG_CSTRING(0))));
-}
+MERIDIAN_FUNCTION(meridian_row_state_in)
+{ return meridian::pg::to_datum(meridian::pg::keep(meridian::parse_text(PG_GETARG_CSTRING(0)))); }
 
-MERIDIAN_FUNCTION(meridian_row_state_out) {
-  PG_RETURN_CSTRING(pstrdup(meridian::pg::keep_text(payload(argument(fcinfo, 0)))));
-}
+MERIDIAN_FUNCTION(meridian_row_state_out)
+{ PG_RETURN_CSTRING(pstrdup(meridian::pg::keep_text(payload(argument(fcinfo, 0))))); }
 
-MERIDIAN_FUNCTION(meridian_row_state_recv) {
+MERIDIAN_FUNCTION(meridian_row_state_recv)
+{
   auto* message = reinterpret_cast<StringInfo>(PG_GETARG_POINTER(0));
   const int size = message->len - message->cursor;
   const auto* data = reinterpret_cast<const std::byte*>(pq_getmsgbytes(message, size));
   return meridian::pg::to_datum(meridian::pg::keep(meridian::decode({data, static_cast<std::size_t>(size)})));
 }
 
-MERIDIAN_FUNCTION(meridian_row_state_send) {
+MERIDIAN_FUNCTION(meridian_row_state_send)
+{
   const std::span<const std::byte> bytes = payload(argument(fcinfo, 0));
   return meridian::pg::to_datum(bytes);
 }
 
-MERIDIAN_FUNCTION(meridian_row_state_eq) {
+MERIDIAN_FUNCTION(meridian_row_state_eq)
+{
   const std::span<const std::byte> left = payload(argument(fcinfo, 0));
   const std::span<const std::byte> right = payload(argument(fcinfo, 1));
   PG_RETURN_BOOL(left.size() == right.size() && std::memcmp(left.data(), right.data(), left.size()) == 0);
 }
 
-MERIDIAN_FUNCTION(meridian_merge_states) {
+MERIDIAN_FUNCTION(meridian_merge_states)
+{
   return meridian::pg::to_datum(meridian::pg::merge_bytes(payload(argument(fcinfo, 0)), payload(argument(fcinfo, 1))));
 }
 
-MERIDIAN_FUNCTION(meridian_compare_states) {
-  PG_RETURN_TEXT_P(cstring_to_text(meridian::pg::compare_bytes(payload(argument(fcinfo, 0)), payload(argument(fcinfo, 1)))));
+MERIDIAN_FUNCTION(meridian_compare_states)
+{
+  PG_RETURN_TEXT_P(
+      cstring_to_text(meridian::pg::compare_bytes(payload(argument(fcinfo, 0)), payload(argument(fcinfo, 1)))));
 }

@@ -11,10 +11,17 @@ Number number_of(Datum value, Oid type) {
   Number number;
   number.kind = Number::Kind::integer;
   switch (type) {
-    case INT2OID: number.integer = DatumGetInt16(value); return number;
-    case INT4OID: number.integer = DatumGetInt32(value); return number;
-    case INT8OID: number.integer = DatumGetInt64(value); return number;
-    default: break;
+    case INT2OID:
+      number.integer = DatumGetInt16(value);
+      return number;
+    case INT4OID:
+      number.integer = DatumGetInt32(value);
+      return number;
+    case INT8OID:
+      number.integer = DatumGetInt64(value);
+      return number;
+    default:
+      break;
   }
   number.kind = Number::Kind::text;
   number.text = DatumGetCString(DirectFunctionCall1(numeric_out, value));
@@ -58,10 +65,14 @@ Datum numeric_within(const char* text, std::int32_t typmod) {
 
 Datum datum_of(const Number& number, Oid type, std::int32_t typmod) {
   switch (type) {
-    case INT2OID: return Int16GetDatum(static_cast<std::int16_t>(clamp(number, PG_INT16_MIN, PG_INT16_MAX)));
-    case INT4OID: return Int32GetDatum(static_cast<std::int32_t>(clamp(number, PG_INT32_MIN, PG_INT32_MAX)));
-    case INT8OID: return Int64GetDatum(clamp(number, PG_INT64_MIN, PG_INT64_MAX));
-    default: break;
+    case INT2OID:
+      return Int16GetDatum(static_cast<std::int16_t>(clamp(number, PG_INT16_MIN, PG_INT16_MAX)));
+    case INT4OID:
+      return Int32GetDatum(static_cast<std::int32_t>(clamp(number, PG_INT32_MIN, PG_INT32_MAX)));
+    case INT8OID:
+      return Int64GetDatum(clamp(number, PG_INT64_MIN, PG_INT64_MAX));
+    default:
+      break;
   }
   if (number.kind == Number::Kind::text) return numeric_within(number.text, typmod);
   return numeric_within(psprintf("%lld", static_cast<long long>(number.integer)), typmod);
@@ -139,7 +150,8 @@ bool same_key(const RowPlan* plan, const RowValues& a, const RowValues& b) {
     const KeyColumn& key = plan->keys[k];
     const int i = key.attnum - 1;
     if (a.nulls[i] || b.nulls[i]) return false;
-    if (!DatumGetBool(FunctionCall2Coll(const_cast<FmgrInfo*>(&key.equals_info), key.collation, a.values[i], b.values[i]))) {
+    if (!DatumGetBool(
+            FunctionCall2Coll(const_cast<FmgrInfo*>(&key.equals_info), key.collation, a.values[i], b.values[i]))) {
       return false;
     }
   }

@@ -19,8 +19,8 @@ RowValues deform(const RowPlan* plan, TupleTableSlot* slot);
 /// True if the two values are the same image, byte for byte after detoasting.
 bool same_image(Relation relation, AttrNumber column, const RowValues& a, const RowValues& b);
 
-/// Total order over two values of one column that is the same on every node: NULL first, then the bytes of the type's binary
-/// (or else text) output. Only for ties.
+/// Total order over two values of one column that is the same on every node: NULL first, then the bytes of the type's
+/// binary (or else text) output. Only for ties.
 int compare_portably(Relation relation, AttrNumber column, const RowValues& a, const RowValues& b);
 
 /// True if the primary keys are equal by the key's own operators.
@@ -31,13 +31,13 @@ ImageState read_image(Relation relation, const RowPlan* plan, const RowValues& r
 Number* read_counters(const RowPlan* plan, const RowValues& row);
 Number* allocate_counters(const RowPlan* plan);
 
-/// Writes counter values into the row, clamped to what the column's type can hold: a sum of contributions may exceed it, and a
-/// merge must not fail. The state keeps the exact contributions.
+/// Writes counter values into the row, clamped to what the column's type can hold: a sum of contributions may exceed
+/// it, and a merge must not fail. The state keeps the exact contributions.
 void write_counters(const RowPlan* plan, const Number* counters, RowValues* row);
 void write_state(const RowPlan* plan, StateBytes state, RowValues* row);
 
-/// Texts that travel or are kept must not depend on a session's settings: pins DateStyle and the like until unpin_settings(level).
-/// An error unpins with its (sub)transaction.
+/// Texts that travel or are kept must not depend on a session's settings: pins DateStyle and the like until
+/// unpin_settings(level). An error unpins with its (sub)transaction.
 int pin_settings();
 void unpin_settings(int level);
 

@@ -1,8 +1,9 @@
 // Stamping of local writes to resolve(...) tables.
 //
-// A BEFORE trigger that sorts last compares OLD and NEW, ticks the clock once, and writes the new state. What the user put into the state
-// column is ignored: the state is always derived from OLD's, so it cannot be forged. An UPDATE that changes nothing is not
-// a write: it keeps the state, and only sends the row once more. A changed primary key is a delete and an insert.
+// A BEFORE trigger that sorts last compares OLD and NEW, ticks the clock once, and writes the new state. What the user
+// put into the state column is ignored: the state is always derived from OLD's, so it cannot be forged. An UPDATE that
+// changes nothing is not a write: it keeps the state, and only sends the row once more. A changed primary key is a
+// delete and an insert.
 #include "pg/stamp.hpp"
 
 #include "pg/hlc.hpp"
@@ -23,10 +24,12 @@ struct Changes {
 };
 
 bool is_lattice(ColumnRule rule) {
-  return rule == ColumnRule::max || rule == ColumnRule::min || rule == ColumnRule::logical_or || rule == ColumnRule::logical_and;
+  return rule == ColumnRule::max || rule == ColumnRule::min || rule == ColumnRule::logical_or ||
+         rule == ColumnRule::logical_and;
 }
 
-// A lattice column only moves one way; a local write against it would be undone by the next merge, so it is refused at once.
+// A lattice column only moves one way; a local write against it would be undone by the next merge, so it is refused at
+// once.
 void check_direction(Relation relation, const ColumnPlan& column, const RowValues& old_row, const RowValues& new_row) {
   const int i = column.attnum - 1;
   if (old_row.nulls[i]) return;
@@ -35,18 +38,19 @@ void check_direction(Relation relation, const ColumnPlan& column, const RowValue
     const Oid collation = TupleDescAttr(RelationGetDescr(relation), i)->attcollation;
     const bool less =
         DatumGetBool(FunctionCall2Coll(column.combine_less, collation, new_row.values[i], old_row.values[i]));
-    wrong = column.rule == ColumnRule::max ? less
-                                           : DatumGetBool(FunctionCall2Coll(column.combine_less, collation,
-                                                                            old_row.values[i], new_row.values[i]));
+    wrong = column.rule == ColumnRule::max
+                ? less
+                : DatumGetBool(FunctionCall2Coll(column.combine_less, collation, old_row.values[i], new_row.values[i]));
   } else if (!wrong) {
     wrong = DatumGetBool(new_row.values[i]) != (column.rule == ColumnRule::logical_or);
   }
   if (!wrong) return;
-  ereport(ERROR, (errcode(ERRCODE_CHECK_VIOLATION),
-                  errmsg("column \"%s\" of table \"%s\" cannot move against its rule",
-                         NameStr(TupleDescAttr(RelationGetDescr(relation), i)->attname), RelationGetRelationName(relation)),
-                  errhint("A max column only grows, a min column only falls, or stays true, and stays false. "
-                          "Delete the row and insert it again to start over.")));
+  ereport(ERROR,
+          (errcode(ERRCODE_CHECK_VIOLATION),
+           errmsg("column \"%s\" of table \"%s\" cannot move against its rule",
+                  NameStr(TupleDescAttr(RelationGetDescr(relation), i)->attname), RelationGetRelationName(relation)),
+           errhint("A max column only grows, a min column only falls, or stays true, and stays false. "
+                   "Delete the row and insert it again to start over.")));
 }
 
 Changes find_changes(Relation relation, const RowPlan* plan, const RowValues& old_row, const RowValues& new_row) {
@@ -81,7 +85,8 @@ HeapTuple form(Relation relation, const RowValues& row) {
 }
 
 // The state travels on unchanged, whatever the user wrote into it.
-HeapTuple keep_state(Relation relation, const RowPlan* plan, const RowValues& old_row, RowValues* new_row, HeapTuple new_tuple) {
+HeapTuple keep_state(Relation relation, const RowPlan* plan, const RowValues& old_row, RowValues* new_row,
+                     HeapTuple new_tuple) {
   const bool external = fetch_external_values(relation, plan, new_row);
   if (!external && same_image(relation, plan->state_attnum, old_row, *new_row)) return new_tuple;
   const int i = plan->state_attnum - 1;
@@ -107,7 +112,8 @@ void bury_old_key(Relation relation, const RowPlan* plan, const RowValues& row) 
 HeapTuple stamp_state_insert(Relation relation, const RowPlan* plan, HeapTuple tuple) {
   RowValues row = deform(relation, plan, tuple);
   const Actor actor = local_actor();
-  // The keeper settles a tombstone when the transactions have ended whose stamps may be older than it: those with an xid.
+  // The keeper settles a tombstone when the transactions have ended whose stamps may be older than it: those with an
+  // xid.
   GetCurrentTransactionId();
   fetch_external_values(relation, plan, &row);
   const Number* counters = read_counters(plan, row);
@@ -128,8 +134,8 @@ HeapTuple stamp_state_update(Relation relation, const RowPlan* plan, HeapTuple o
     return keep_state(relation, plan, old_row, &new_row, new_tuple);
   }
   const Actor actor = local_actor();
-  const LocalChange change{changes.groups, changes.group_count, changes.lattices, changes.lattice_count,
-                           read_counters(plan, old_row), read_counters(plan, new_row)};
+  const LocalChange change{changes.groups,        changes.group_count,          changes.lattices,
+                           changes.lattice_count, read_counters(plan, old_row), read_counters(plan, new_row)};
   const ImageState old_image = read_image(relation, plan, old_row);
   StateBytes state;
   Number* counters = allocate_counters(plan);

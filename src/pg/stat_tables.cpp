@@ -49,7 +49,8 @@ void stat_tables_shmem_init() {
 
 }  // namespace meridian::pg
 
-MERIDIAN_FUNCTION(meridian_table_counters) {
+MERIDIAN_FUNCTION(meridian_table_counters)
+{
   using namespace meridian::pg;
   InitMaterializedSRF(fcinfo, 0);
   auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);

@@ -1,7 +1,7 @@
 // Counters per replicated table, in shared memory: what arrived, and what became of it.
 //
-// A fixed open-addressing table of atomics; a slot, once taken for a table, stays taken until restart. Counting takes no lock.
-// Without preload, or when all slots are taken, nothing is counted.
+// A fixed open-addressing table of atomics; a slot, once taken for a table, stays taken until restart. Counting takes
+// no lock. Without preload, or when all slots are taken, nothing is counted.
 #pragma once
 
 #include "pg/support/postgres.hpp"

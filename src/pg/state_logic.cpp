@@ -3,9 +3,10 @@
 namespace meridian::pg {
 namespace {
 
-// Smallest difference of two rows' values in one group that every node sees alike: columns in the order of their names, since column
-// order may differ between nodes. Which side's values win a tie of one and the same write.
-Take break_tie(Relation relation, const RowPlan* plan, std::uint16_t group, const RowValues& local, const RowValues& incoming) {
+// Smallest difference of two rows' values in one group that every node sees alike: columns in the order of their names,
+// since column order may differ between nodes. Which side's values win a tie of one and the same write.
+Take break_tie(Relation relation, const RowPlan* plan, std::uint16_t group, const RowValues& local,
+               const RowValues& incoming) {
   const char* first_name = nullptr;
   Take winner = Take::local;
   for (int i = 0; i < plan->column_count; ++i) {
@@ -31,11 +32,15 @@ bool incoming_is_above(Relation relation, const ColumnPlan& column, const RowVal
   const Datum mine = local.values[i];
   const Datum theirs = incoming.values[i];
   switch (column.rule) {
-    case ColumnRule::logical_or: return DatumGetBool(theirs) && !DatumGetBool(mine);
-    case ColumnRule::logical_and: return !DatumGetBool(theirs) && DatumGetBool(mine);
+    case ColumnRule::logical_or:
+      return DatumGetBool(theirs) && !DatumGetBool(mine);
+    case ColumnRule::logical_and:
+      return !DatumGetBool(theirs) && DatumGetBool(mine);
     case ColumnRule::max:
-    case ColumnRule::min: break;
-    default: return false;
+    case ColumnRule::min:
+      break;
+    default:
+      return false;
   }
   const Oid collation = TupleDescAttr(RelationGetDescr(relation), i)->attcollation;
   const Datum low = column.rule == ColumnRule::max ? mine : theirs;
@@ -60,9 +65,12 @@ bool takes_incoming(Relation relation, const ColumnPlan& column, const Decisions
   if (column.is_key) return has_groups && decisions.groups[0] == Take::incoming;
   switch (column.rule) {
     case ColumnRule::lww:
-    case ColumnRule::group: return decisions.groups[column.index] == Take::incoming;
-    case ColumnRule::counter: return false;
-    default: break;
+    case ColumnRule::group:
+      return decisions.groups[column.index] == Take::incoming;
+    case ColumnRule::counter:
+      return false;
+    default:
+      break;
   }
   const Take take = decisions.lattices[column.index];
   return take == Take::incoming || (take == Take::combine && incoming_is_above(relation, column, local, incoming));
@@ -82,7 +90,9 @@ Verdict by_state::merge_rows(Relation relation, const RowPlan* plan, const RowVa
   const MergeResult merge = merge_states(shape, read_image(relation, plan, local), read_image(relation, plan, incoming),
                                          tombstone, decisions.groups, decisions.lattices, decisions.counters);
   Verdict verdict{};
-  if (!merge.live) return {.action = Action::remove, .row = {}, .merged = false, .conflict = false, .kind = nullptr, .winner = nullptr};
+  if (!merge.live)
+    return {
+        .action = Action::remove, .row = {}, .merged = false, .conflict = false, .kind = nullptr, .winner = nullptr};
   bool values_differ = false;
   for (std::size_t g = 0; merge.compare_values && g < shape.groups.size(); ++g) {
     if (decisions.groups[g] != Take::either) continue;
@@ -115,7 +125,8 @@ Verdict by_state::merge_rows(Relation relation, const RowPlan* plan, const RowVa
   return verdict;
 }
 
-Verdict by_state::bury_row(Relation relation, const RowPlan* plan, const RowValues& row, const TombstoneData& tombstone) {
+Verdict by_state::bury_row(Relation relation, const RowPlan* plan, const RowValues& row,
+                           const TombstoneData& tombstone) {
   Verdict verdict{};
   const ImageState image = read_image(relation, plan, row);
   verdict.conflict = unseen_by_deleter(*plan->shape, image, tombstone);

@@ -44,9 +44,12 @@ StateBytes put(const RowState& state) {
 
 std::optional<Decimal> to_decimal(const Number& number) {
   switch (number.kind) {
-    case Number::Kind::null: return std::nullopt;
-    case Number::Kind::integer: return Decimal::from_int64(number.integer);
-    case Number::Kind::text: return Decimal::parse({number.text, number.length});
+    case Number::Kind::null:
+      return std::nullopt;
+    case Number::Kind::integer:
+      return Decimal::from_int64(number.integer);
+    case Number::Kind::text:
+      return Decimal::parse({number.text, number.length});
   }
   return std::nullopt;
 }
@@ -62,12 +65,15 @@ Contributions contributions(const Shape& shape, const Number* counters) {
 // Boost 1.74's iterators do not model the standard's contiguous range.
 std::span<const Contribution> view(const Contributions& amounts) { return {amounts.data(), amounts.size()}; }
 
-// Counters of a row from before replication. NaN and infinities, which cannot be added up, count as NULL: reading must not fail.
+// Counters of a row from before replication. NaN and infinities, which cannot be added up, count as NULL: reading must
+// not fail.
 Contributions countable(const Shape& shape, const Number* counters) {
   Contributions result;
   for (std::size_t i = 0; i < shape.counters.size(); ++i) {
     const Number& number = counters[i];
-    if (number.kind == Number::Kind::text && !(number.text[number.text[0] == '-'] >= '0' && number.text[number.text[0] == '-'] <= '9')) continue;
+    if (number.kind == Number::Kind::text &&
+        !(number.text[number.text[0] == '-'] >= '0' && number.text[number.text[0] == '-'] <= '9'))
+      continue;
     if (auto amount = to_decimal(number)) result.push_back({shape.counters[i], *amount});
   }
   return result;
@@ -79,7 +85,8 @@ RowState read(const Shape& shape, const ImageState& image) {
   return state_before_replication(shape, view(counters));
 }
 
-// As `read`, but decodes only if `memory` holds another state. The result is valid until the next call with the same `memory`.
+// As `read`, but decodes only if `memory` holds another state. The result is valid until the next call with the same
+// `memory`.
 const RowState& recall(Recalled& memory, const Shape& shape, const ImageState& image) {
   const StateBytes& bytes = image.state;
   if (memory.valid && bytes.data != nullptr && memory.bytes.size() == bytes.size &&
@@ -233,7 +240,8 @@ MergeResult merge_states(const Shape& shape, const ImageState& local, const Imag
   return result;
 }
 
-MergeResult bury_state(const Shape& shape, const ImageState& image, const TombstoneData& tombstone, Number* counters_out) {
+MergeResult bury_state(const Shape& shape, const ImageState& image, const TombstoneData& tombstone,
+                       Number* counters_out) {
   const RowState before = read(shape, image);
   RowState state = before;
   bury(state, shape, read(tombstone));

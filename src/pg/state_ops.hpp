@@ -1,9 +1,10 @@
 // Row states as the glue sees them: spans of bytes in, spans of bytes out.
 //
-// These functions are the core lane of the triggers: they decode, call the core and encode, and make no PostgreSQL call.
-// They may throw meridian::Error (malformed bytes, a counter that was asked to hold NaN). Results live in a scratch area that
-// belongs to the backend and is overwritten by the next call of any function here: the caller copies them at once.
-// Arguments and results are trivially destructible, so that a caller may raise a PostgreSQL error around them.
+// These functions are the core lane of the triggers: they decode, call the core and encode, and make no PostgreSQL
+// call. They may throw meridian::Error (malformed bytes, a counter that was asked to hold NaN). Results live in a
+// scratch area that belongs to the backend and is overwritten by the next call of any function here: the caller copies
+// them at once. Arguments and results are trivially destructible, so that a caller may raise a PostgreSQL error around
+// them.
 #pragma once
 
 #include <cstddef>
@@ -70,21 +71,23 @@ struct MergeResult {
 /// State of a freshly inserted row.
 StateBytes stamp_insert(const Shape& shape, Actor actor, Hlc stamp, const Number* counters);
 
-/// State after a local UPDATE of a row in state `old_row`. Returns false, and the stamp to exceed in `*exceed`, if `stamp` is
-/// not larger than every stamp of the row. `counters_out` (one per counter) receives the columns' values with the
-/// scale that every node will print.
+/// State after a local UPDATE of a row in state `old_row`. Returns false, and the stamp to exceed in `*exceed`, if
+/// `stamp` is not larger than every stamp of the row. `counters_out` (one per counter) receives the columns' values
+/// with the scale that every node will print.
 bool stamp_update(const Shape& shape, Actor actor, Hlc stamp, const ImageState& old_row, const LocalChange& change,
                   StateBytes* state_out, Number* counters_out, Hlc* exceed);
 
-/// Merges `incoming` into `local` under `tombstone`. The arrays have one element per group, lattice and counter of the shape.
+/// Merges `incoming` into `local` under `tombstone`. The arrays have one element per group, lattice and counter of the
+/// shape.
 MergeResult merge_states(const Shape& shape, const ImageState& local, const ImageState& incoming,
                          const TombstoneData& tombstone, Take* groups_out, Take* lattices_out, Number* counters_out);
 
 /// Removes from one image what the tombstone killed; `counters_out` as in merge_states.
-MergeResult bury_state(const Shape& shape, const ImageState& image, const TombstoneData& tombstone, Number* counters_out);
+MergeResult bury_state(const Shape& shape, const ImageState& image, const TombstoneData& tombstone,
+                       Number* counters_out);
 
-/// True if `incoming` holds a life (or, with delete=latest, an actor) that `local` does not know: a tombstone of the key may
-/// have killed it, so it must be looked up before they merge.
+/// True if `incoming` holds a life (or, with delete=latest, an actor) that `local` does not know: a tombstone of the
+/// key may have killed it, so it must be looked up before they merge.
 bool may_be_buried(const Shape& shape, const ImageState& local, const ImageState& incoming);
 
 /// Largest stamp in an image.
@@ -102,7 +105,8 @@ StateBytes no_writes_seen();
 /// True if the image holds a write that the deleter had not seen.
 bool unseen_by_deleter(const Shape& shape, const ImageState& image, const TombstoneData& tombstone);
 
-/// Author and stamp of the write that the default group (or the newest group) of an image shows; for the conflict history.
+/// Author and stamp of the write that the default group (or the newest group) of an image shows; for the conflict
+/// history.
 GroupStamp newest_group(const Shape& shape, const ImageState& image);
 
 }  // namespace meridian::pg

@@ -13,9 +13,19 @@ enum TombstoneColumn { table_id, key_hash, key, floor, stamp, actor, seen, settl
 // Text of dates, times and floats depends on settings; the key travels, so the settings are pinned while it is made.
 bool depends_on_settings(Oid type) {
   switch (getBaseType(type)) {
-    case INT2OID: case INT4OID: case INT8OID: case TEXTOID: case VARCHAROID: case BPCHAROID: case UUIDOID:
-    case NUMERICOID: case BOOLOID: case NAMEOID: return false;
-    default: return true;
+    case INT2OID:
+    case INT4OID:
+    case INT8OID:
+    case TEXTOID:
+    case VARCHAROID:
+    case BPCHAROID:
+    case UUIDOID:
+    case NUMERICOID:
+    case BOOLOID:
+    case NAMEOID:
+      return false;
+    default:
+      return true;
   }
 }
 
@@ -40,8 +50,8 @@ TombstoneData read_tombstone(HeapTuple tuple, TupleDesc descriptor) {
   data.floor = Hlc{static_cast<std::uint64_t>(DatumGetInt64(heap_getattr(tuple, floor + 1, descriptor, &is_null)))};
   data.stamp = Hlc{static_cast<std::uint64_t>(DatumGetInt64(heap_getattr(tuple, stamp + 1, descriptor, &is_null)))};
   data.actor = Actor{static_cast<std::uint32_t>(DatumGetInt64(heap_getattr(tuple, actor + 1, descriptor, &is_null)))};
-  auto* bytes = reinterpret_cast<struct varlena*>(
-      PG_DETOAST_DATUM_COPY(heap_getattr(tuple, seen + 1, descriptor, &is_null)));
+  auto* bytes =
+      reinterpret_cast<struct varlena*>(PG_DETOAST_DATUM_COPY(heap_getattr(tuple, seen + 1, descriptor, &is_null)));
   data.seen = {reinterpret_cast<const std::byte*>(VARDATA_ANY(bytes)), VARSIZE_ANY_EXHDR(bytes)};
   return data;
 }
@@ -76,9 +86,10 @@ RowValues parse_key(Relation relation, const RowPlan* plan, ArrayType* key_array
   int count = 0;
   deconstruct_array(key_array, TEXTOID, -1, false, TYPALIGN_INT, &texts, &null_texts, &count);
   if (count != plan->key_count || std::any_of(null_texts, null_texts + count, [](bool is_null) { return is_null; })) {
-    ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
-                    errmsg("a tombstone of table \"%s\" does not fit its primary key", RelationGetRelationName(relation)),
-                    errhint("Give the table the same primary key on every node.")));
+    ereport(ERROR,
+            (errcode(ERRCODE_DATA_EXCEPTION),
+             errmsg("a tombstone of table \"%s\" does not fit its primary key", RelationGetRelationName(relation)),
+             errhint("Give the table the same primary key on every node.")));
   }
   const RowValues row = allocate_values(plan);
   std::memset(row.nulls, true, sizeof(bool) * plan->column_count);
@@ -88,7 +99,8 @@ RowValues parse_key(Relation relation, const RowPlan* plan, ArrayType* key_array
     Oid input = InvalidOid;
     Oid parameter = InvalidOid;
     getTypeInputInfo(attribute->atttypid, &input, &parameter);
-    row.values[column - 1] = OidInputFunctionCall(input, TextDatumGetCString(texts[k]), parameter, attribute->atttypmod);
+    row.values[column - 1] =
+        OidInputFunctionCall(input, TextDatumGetCString(texts[k]), parameter, attribute->atttypmod);
     row.nulls[column - 1] = false;
   }
   return row;

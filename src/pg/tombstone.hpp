@@ -1,8 +1,9 @@
 // Storage of tombstones: meridian.tombstone, read and written without SQL.
 //
-// Rows are only added: a later delete of the same key adds another one, and what is known of a key is the merge of all its rows. So two
-// apply workers never fight over one. The table is found by (table_id, hash of the key); the hash is the types' own,
-// so keys that are equal by their operator (1.0 and 1.00, citext, ICU collations) meet, and it never leaves the node.
+// Rows are only added: a later delete of the same key adds another one, and what is known of a key is the merge of all
+// its rows. So two apply workers never fight over one. The table is found by (table_id, hash of the key); the hash is
+// the types' own, so keys that are equal by their operator (1.0 and 1.00, citext, ICU collations) meet, and it never
+// leaves the node.
 #pragma once
 
 #include "pg/row_values.hpp"
@@ -24,8 +25,8 @@ RowValues parse_key(Relation relation, const RowPlan* plan, ArrayType* key);
 /// A tombstone that was parked arrives at last: applied and stored.
 void receive_parked_tombstone(Relation tombstones, HeapTuple tuple);
 
-/// Keeper task: probes once more the keys of tombstones that arrived when the row was not there, after all transactions that ran
-/// at their commit have ended.
+/// Keeper task: probes once more the keys of tombstones that arrived when the row was not there, after all transactions
+/// that ran at their commit have ended.
 void settle_tombstones();
 
 }  // namespace meridian::pg

@@ -1,13 +1,14 @@
 // What an arriving tombstone does: the trigger of meridian.tombstone, and the keeper's second look.
 //
-// The trigger probes the key and waits for transactions that are inserting it. What it cannot see is a transaction that inserts after the
-// probe with knowledge from before the tombstone was committed: an INSERT that was stamped before our clock saw it, or another apply
-// worker that looked for tombstones before. So every tombstone begins unsettled, also a local one, and is probed once more when
-// every transaction that ran at its commit has ended; all later ones see the tombstone.
+// The trigger probes the key and waits for transactions that are inserting it. What it cannot see is a transaction that
+// inserts after the probe with knowledge from before the tombstone was committed: an INSERT that was stamped before our
+// clock saw it, or another apply worker that looked for tombstones before. So every tombstone begins unsettled, also a
+// local one, and is probed once more when every transaction that ran at its commit has ended; all later ones see the
+// tombstone.
 #include <algorithm>
 
-#include "pg/applying.hpp"
 #include "pg/apply.hpp"
+#include "pg/applying.hpp"
 #include "pg/catalog.hpp"
 #include "pg/hlc.hpp"
 #include "pg/parked.hpp"
@@ -52,7 +53,8 @@ void park_arrived(Relation tombstones, HeapTuple tuple, Hlc newest) {
 }
 
 // Returns the tuple to store, or null if there is nothing new in it, or it is parked.
-HeapTuple receive(Relation relation, RowPlan* plan, Relation tombstones, HeapTuple tuple, const ArrivedTombstone& arrived) {
+HeapTuple receive(Relation relation, RowPlan* plan, Relation tombstones, HeapTuple tuple,
+                  const ArrivedTombstone& arrived) {
   if (plan->mode == RowMode::state) {
     const Hlc newest{std::max(arrived.data.stamp.value, arrived.data.floor.value)};
     if (too_far_ahead(newest, physical_ms(), static_cast<std::uint64_t>(max_clock_skew_ms))) {
@@ -88,8 +90,8 @@ HeapTuple apply_arrived(Relation tombstones, HeapTuple tuple) {
   return result;
 }
 
-// One second look: which tombstones, and whom to wait for. Those that were committed when the round opened are probed once every
-// transaction that had an xid then has ended.
+// One second look: which tombstones, and whom to wait for. Those that were committed when the round opened are probed
+// once every transaction that had an xid then has ended.
 struct Round {
   bool open;
   TransactionId committed_below;
@@ -155,20 +157,24 @@ void settle_tombstones() {
 
 }  // namespace meridian::pg
 
-MERIDIAN_FUNCTION(meridian_apply_tombstone) {
+MERIDIAN_FUNCTION(meridian_apply_tombstone)
+{
   using namespace meridian::pg;
   if (!CALLED_AS_TRIGGER(fcinfo)) {
-    ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED), errmsg("meridian.apply_tombstone() is a trigger function")));
+    ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+                    errmsg("meridian.apply_tombstone() is a trigger function")));
   }
   auto* trigger = reinterpret_cast<TriggerData*>(fcinfo->context);
   // It may delete rows of any replicated table, so it serves one table only.
-  if (RelationGetRelid(trigger->tg_relation) != table_oid(Table::tombstone) || !TRIGGER_FIRED_BEFORE(trigger->tg_event) ||
-      !TRIGGER_FIRED_BY_INSERT(trigger->tg_event) || !TRIGGER_FIRED_FOR_ROW(trigger->tg_event)) {
+  if (RelationGetRelid(trigger->tg_relation) != table_oid(Table::tombstone) ||
+      !TRIGGER_FIRED_BEFORE(trigger->tg_event) || !TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ||
+      !TRIGGER_FIRED_FOR_ROW(trigger->tg_event)) {
     ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
                     errmsg("meridian.apply_tombstone() is the trigger of meridian.tombstone only")));
   }
   if (!applying()) {
-    ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("table \"meridian.tombstone\" is written by replication only"),
+    ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                    errmsg("table \"meridian.tombstone\" is written by replication only"),
                     errhint("Delete the row in its own table.")));
   }
   PG_RETURN_POINTER(apply_arrived(trigger->tg_relation, trigger->tg_trigtuple));

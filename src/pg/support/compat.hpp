@@ -144,8 +144,8 @@ inline Oid get_identity_sequence(Relation rel, AttrNumber column) {
 
 // --- executor -----------------------------------------------------------------------------------------------------
 
-/// Gives `estate` a range table of one relation at index 1, as replication's apply worker does. `updated`: the columns that
-/// an UPDATE sets, offset by FirstLowInvalidHeapAttributeNumber; UPDATE OF triggers look at them.
+/// Gives `estate` a range table of one relation at index 1, as replication's apply worker does. `updated`: the columns
+/// that an UPDATE sets, offset by FirstLowInvalidHeapAttributeNumber; UPDATE OF triggers look at them.
 inline void exec_init_range_table(EState* estate, RangeTblEntry* entry, Bitmapset* updated) {
 #if PG_VERSION_NUM >= 180000
   List* permissions = NIL;
