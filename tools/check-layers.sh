@@ -22,7 +22,7 @@ none_of() {
 }
 
 # grep that does not fail when nothing is found.
-find_lines() { grep -rnE "$@" || [ $? = 1 ]; }
+find_lines() { grep -rnIE "$@" || [ $? = 1 ]; }
 
 find_lines '#include "' src/core | { grep -vE '#include "core/' || true; } |
   none_of 'src/core includes only its own headers' 'move what needs PostgreSQL to src/pg'
