@@ -65,6 +65,12 @@ struct RowState {
   friend bool operator==(const RowState&, const RowState&) = default;
 
   [[nodiscard]] bool live() const noexcept { return !entries.empty(); }
+  /// Empties the state and keeps its memory.
+  void clear() noexcept {
+    entries.clear();
+    groups.clear();
+    lattices.clear();
+  }
   /// Largest stamp anywhere in the state; a new local write must be stamped above it.
   [[nodiscard]] Hlc highest_stamp() const noexcept;
   /// Largest birth among the entries: the life that a local UPDATE writes under, and the floor that a DELETE leaves.

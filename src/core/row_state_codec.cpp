@@ -319,9 +319,7 @@ RowState decode(std::span<const std::byte> bytes) {
 }
 
 void decode(std::span<const std::byte> bytes, RowState& state) {
-  state.entries.clear();
-  state.groups.clear();
-  state.lattices.clear();
+  state.clear();
   if (bytes.size() > max_encoded_size) throw Error(ErrorKind::limit_exceeded, "row state is too large");
   Decoder(bytes, state).run();
 }

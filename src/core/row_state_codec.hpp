@@ -30,5 +30,7 @@ void decode(std::span<const std::byte> bytes, RowState& state);
 /// Human-readable, e.g. `{entries:[3@1718000000000.0 last 1718000000001.0 +2=-50],groups:[0:...]}`; exact form in docs.
 [[nodiscard]] std::string to_text(const RowState& state);
 [[nodiscard]] RowState parse_text(std::string_view text);
+/// Into an object that exists, like `decode`.
+void parse_text(std::string_view text, RowState& state);
 
 }  // namespace meridian

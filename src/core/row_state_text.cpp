@@ -99,15 +99,14 @@ class Parser {
  public:
   explicit Parser(std::string_view text) noexcept : rest_(text), size_(text.size()) {}
 
-  RowState run() {
-    RowState state;
-    expect("{");
+  /// Reads into `state`, which must be empty.
+  void run(RowState& state) {
+    expect('{');
     section("entries:[", state.entries);
     section("groups:[", state.groups);
     section("lattices:[", state.lattices);
-    expect("}");
+    expect('}');
     if (!rest_.empty()) refuse("text follows its end");
-    return state;
   }
 
  private:
@@ -121,14 +120,20 @@ class Parser {
     rest_.remove_prefix(token.size());
     return true;
   }
-  void expect(std::string_view token) {
-    if (!accept(token)) refuse("expected \"" + std::string(token) + "\"");
+  bool accept(char token) noexcept {
+    if (rest_.empty() || rest_.front() != token) return false;
+    rest_.remove_prefix(1);
+    return true;
+  }
+  template <typename Token>
+  void expect(Token token) {
+    if (!accept(token)) refuse((std::string("expected \"") += token) += '"');
   }
 
   template <typename List>
   void section(std::string_view name, List& list) {
     const auto before = rest_;
-    if (!first_section_ && !accept(",")) return;
+    if (!first_section_ && !accept(',')) return;
     if (!accept(name)) {
       rest_ = before;
       return;
@@ -136,8 +141,8 @@ class Parser {
     first_section_ = false;
     do {
       append(list);
-    } while (accept(","));
-    expect("]");
+    } while (accept(','));
+    expect(']');
   }
 
   /// A number without sign or leading zeros.
@@ -155,13 +160,13 @@ class Parser {
 
   Hlc stamp() {
     const std::uint64_t milliseconds = number(std::numeric_limits<std::uint64_t>::max() >> Hlc::counter_bits);
-    expect(".");
+    expect('.');
     return Hlc::from_parts(milliseconds, small_number());
   }
 
   Actor actor() {
     const std::uint16_t member = small_number();
-    if (!accept("/")) return Actor::from_parts(0, member);
+    if (!accept('/')) return Actor::from_parts(0, member);
     const std::uint16_t epoch = small_number();
     if (epoch == 0) refuse("epoch 0 is not written");
     return Actor::from_parts(epoch, member);
@@ -187,7 +192,7 @@ class Parser {
     if (entries.size() == max_entries) throw Error(ErrorKind::limit_exceeded, "row state has too many entries");
     Entry& entry = entries.emplace_back();
     entry.actor = actor();
-    expect("@");
+    expect('@');
     entry.birth = stamp();
     expect(" last ");
     entry.last = stamp();
@@ -199,7 +204,7 @@ class Parser {
     }
     while (accept(" +")) {
       const Slot slot = slot_after(entry.contributions);
-      expect("=");
+      expect('=');
       entry.contributions.push_back(Contribution{slot, amount()});
     }
   }
@@ -207,9 +212,9 @@ class Parser {
   void append(decltype(RowState::groups)& groups) {
     GroupStamp group;
     group.slot = slot_after(groups);
-    expect(":");
+    expect(':');
     group.actor = actor();
-    expect("@");
+    expect('@');
     group.birth = stamp();
     expect(" last ");
     group.stamp = stamp();
@@ -219,7 +224,7 @@ class Parser {
   void append(decltype(RowState::lattices)& lattices) {
     LatticeBirth lattice;
     lattice.slot = slot_after(lattices);
-    expect("@");
+    expect('@');
     lattice.birth = stamp();
     lattices.push_back(lattice);
   }
@@ -234,8 +239,15 @@ class Parser {
 std::string to_text(const RowState& state) { return Printer().run(state); }
 
 RowState parse_text(std::string_view text) {
+  RowState state;
+  parse_text(text, state);
+  return state;
+}
+
+void parse_text(std::string_view text, RowState& state) {
+  state.clear();
   if (text.size() > max_text_size) refuse_size();
-  return Parser(text).run();
+  Parser(text).run(state);
 }
 
 }  // namespace meridian

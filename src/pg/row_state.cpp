@@ -1,6 +1,7 @@
 // SQL functions of type meridian.row_state: a varlena whose payload is the canonical bytes of core/row_state_codec.hpp.
 #include "core/merge.hpp"
 #include "core/row_state_codec.hpp"
+#include "pg/state_ops.hpp"
 #include "pg/support/function.hpp"
 
 namespace meridian::pg {
@@ -70,7 +71,10 @@ using meridian::pg::argument;
 using meridian::pg::payload;
 
 MERIDIAN_FUNCTION(meridian_row_state_in)
-{ return meridian::pg::to_datum(meridian::pg::keep(meridian::parse_text(PG_GETARG_CSTRING(0)))); }
+{
+  const meridian::pg::StateBytes bytes = meridian::pg::parse_state(PG_GETARG_CSTRING(0));
+  return meridian::pg::to_datum({bytes.data, bytes.size});
+}
 
 MERIDIAN_FUNCTION(meridian_row_state_out)
 { PG_RETURN_CSTRING(pstrdup(meridian::pg::keep_text(payload(argument(fcinfo, 0))))); }

@@ -233,7 +233,9 @@ MergeResult merge_states(const Shape& shape, const ImageState& local, const Imag
     }
   }
   put_counters(shape, merged.state, counters_out);
-  result.state = put(merged.state);
+  // Equal states have equal bytes.
+  const bool theirs_as_it_is = incoming.state.data != nullptr && merged.state == theirs;
+  result.state = theirs_as_it_is ? incoming.state : put(merged.state);
   result.state_changed = merged.state_changed;
   result.live = merged.state.live();
   result.knowledge = merged.knowledge;
@@ -264,6 +266,16 @@ bool may_be_buried(const Shape& shape, const ImageState& local, const ImageState
     if (!known) return true;
   }
   return false;
+}
+
+StateBytes parse_state(const char* text) {
+  Recalled& memory = scratch().incoming;
+  memory.valid = false;
+  parse_text(text, memory.state);
+  memory.bytes.clear();
+  encode(memory.state, memory.bytes);
+  memory.valid = true;
+  return {memory.bytes.data(), memory.bytes.size()};
 }
 
 Hlc highest_stamp(const Shape& shape, const ImageState& image) {
