@@ -198,14 +198,15 @@ class RuleParser {
       refuse("row=lww(...) cannot be combined with column rules",
              "It compares whole rows by one timestamp column; leave it out to use column rules.");
     }
-    if (timestamps && delete_mode_ == DeleteMode::by_birth) {
+    const DeleteMode mode = delete_mode_.value_or(rules_.columns.empty() ? DeleteMode::latest : DeleteMode::by_birth);
+    if (timestamps && mode == DeleteMode::by_birth) {
       refuse("row=lww(...) cannot be combined with delete=birth", "Leave the delete option out.");
     }
-    if (delete_mode_ == DeleteMode::latest && !rules_.columns.empty()) {
+    if (mode == DeleteMode::latest && !rules_.columns.empty()) {
       refuse("delete=latest cannot be combined with column rules",
              "With column rules a delete ends one life of the row: use delete=birth, or leave the option out.");
     }
-    rules_.delete_mode = delete_mode_.value_or(rules_.columns.empty() ? DeleteMode::latest : DeleteMode::by_birth);
+    rules_.delete_mode = mode;
     rules_.ids = ids_.value_or(IdMode::unspecified);
   }
 
