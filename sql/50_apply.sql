@@ -42,14 +42,24 @@ COMMENT ON TABLE meridian.conflict_history IS 'Concurrent writes that met on thi
 CREATE TABLE meridian.parked_image (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   rel regclass NOT NULL,
-  image text NOT NULL,
+  key_hash bigint NOT NULL,
+  key jsonb,
+  image jsonb NOT NULL,
   reason text NOT NULL,
+  sqlstate text NOT NULL,
   detail text NOT NULL,
-  parked_at timestamptz NOT NULL,
-  retry_at timestamptz NOT NULL,
+  images integer NOT NULL DEFAULT 1,
+  parked_at timestamptz NOT NULL DEFAULT now(),
+  retry_at timestamptz NOT NULL DEFAULT now(),
   attempts integer NOT NULL DEFAULT 0
 );
-COMMENT ON TABLE meridian.parked_image IS 'Incoming row images that wait, as if still in flight; read view meridian.parked.';
+COMMENT ON TABLE meridian.parked_image IS 'Rows that wait outside their table, as if still in flight; read view meridian.parked.';
+COMMENT ON COLUMN meridian.parked_image.rel IS 'The replicated table, or meridian.tombstone.';
+COMMENT ON COLUMN meridian.parked_image.key_hash IS 'Hash of the primary key by its own types, on this node; 0 for tombstones.';
+COMMENT ON COLUMN meridian.parked_image.image IS 'Every column as text, by name; "_meridian" is the state of the row.';
+COMMENT ON COLUMN meridian.parked_image.images IS 'How many images have been merged into this one.';
+CREATE INDEX parked_key ON meridian.parked_image (rel, key_hash);
+CREATE INDEX parked_due ON meridian.parked_image (retry_at);
 
 CREATE FUNCTION meridian.resolve() RETURNS trigger
   LANGUAGE C AS 'MODULE_PATHNAME', 'meridian_resolve';
@@ -112,9 +122,20 @@ CREATE VIEW meridian.conflicts WITH (security_barrier) AS
 COMMENT ON VIEW meridian.conflicts IS 'Concurrent writes that met on this node: both rows, both stamps, and who won. Rows of tables that the reader may SELECT; tables with row security are for their owner.';
 
 CREATE VIEW meridian.parked AS
-  SELECT p.id, p.rel, p.reason, p.detail, p.parked_at, p.retry_at, p.attempts
+  SELECT p.id, p.rel, p.key, p.reason, p.sqlstate, p.detail, p.images, p.parked_at, p.retry_at, p.attempts
   FROM meridian.parked_image p;
-COMMENT ON VIEW meridian.parked IS 'Incoming changes that wait, with the reason. Replication goes on without them.';
+COMMENT ON VIEW meridian.parked IS 'Rows that wait outside their table, with the reason. Replication goes on without them, and they are tried again by themselves.';
+COMMENT ON COLUMN meridian.parked.reason IS 'clock_skew (stamped too far in the future), unique, check, not_null, exclusion, trigger, or refused (any other error of the table).';
+COMMENT ON COLUMN meridian.parked.detail IS 'The error, for people.';
+COMMENT ON COLUMN meridian.parked.images IS 'How many images of the row have arrived and been merged meanwhile.';
+COMMENT ON COLUMN meridian.parked.retry_at IS 'When it is tried again; retry_parked(id) does so now.';
+
+CREATE FUNCTION meridian.retry_parked(id bigint) RETURNS text
+  LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+  AS 'MODULE_PATHNAME', 'meridian_retry_parked';
+COMMENT ON FUNCTION meridian.retry_parked(bigint) IS 'Brings a parked row into its table now. Answers "applied", or why it has to wait on.';
+REVOKE ALL ON FUNCTION meridian.retry_parked(bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.retry_parked(bigint) TO meridian_admin;
 
 REVOKE ALL ON meridian.tombstone, meridian.conflict_history, meridian.parked_image FROM PUBLIC;
 GRANT SELECT ON meridian.conflicts, meridian.stat_tables TO PUBLIC;

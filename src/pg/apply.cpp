@@ -5,6 +5,7 @@
 // Memory: everything is allocated in the caller's context, which an apply worker resets after each change.
 #include "pg/apply.hpp"
 
+#include "pg/admission.hpp"
 #include "pg/hlc.hpp"
 #include "pg/identity.hpp"
 #include "pg/parked.hpp"
@@ -12,48 +13,51 @@
 #include "pg/row_logic.hpp"
 #include "pg/settings.hpp"
 #include "pg/stat_tables.hpp"
+#include "pg/support/guard.hpp"
 #include "pg/tombstone.hpp"
 
 namespace meridian::pg {
 namespace {
 
-void store(TupleTableSlot* slot, const RowPlan* plan, const RowValues& row) {
-  ExecClearTuple(slot);
-  std::memcpy(slot->tts_values, row.values, sizeof(Datum) * plan->column_count);
-  std::memcpy(slot->tts_isnull, row.nulls, sizeof(bool) * plan->column_count);
-  ExecStoreVirtualTuple(slot);
-}
-
-// Slots of one application: where the local row, the incoming key and the row to write are.
-struct Slots {
-  TupleTableSlot* found;
-  TupleTableSlot* incoming;
-  TupleTableSlot* written;
+// One row on its way in.
+struct Arrival {
+  Relation relation;
+  RowPlan* plan;
+  Slots slots;
+  RowValues incoming;
+  const ParkedHistory* history;  ///< of a row that was parked
 };
 
-Slots make_slots(Relation relation) {
-  const TupleDesc descriptor = RelationGetDescr(relation);
-  return {table_slot_create(relation, nullptr), MakeSingleTupleTableSlot(descriptor, &TTSOpsVirtual),
-          table_slot_create(relation, nullptr)};
+// Writes a row, or parks it. False if somebody interfered: look again.
+bool put_row(const Arrival& arrival, const RowValues& row, bool exists, bool* parked) {
+  const Candidate candidate = {arrival.relation, arrival.plan, &arrival.slots, row, exists, arrival.history != nullptr};
+  Refusal refusal{};
+  const Admission admission = admit(candidate, &refusal);
+  *parked = admission == Admission::refused;
+  if (*parked) park_refused(arrival.relation, arrival.plan, row, refusal, arrival.history);
+  return admission != Admission::again;
 }
 
-void drop_slots(const Slots& slots) {
-  ExecDropSingleTupleTableSlot(slots.found);
-  ExecDropSingleTupleTableSlot(slots.incoming);
-  ExecDropSingleTupleTableSlot(slots.written);
+WriteResult remove_row(const Arrival& arrival) {
+  RowWriter writer;
+  begin_write(&writer, arrival.relation, arrival.plan);
+  const WriteResult result = delete_row(&writer, arrival.slots.found);
+  end_write(&writer);
+  return result;
 }
 
-WriteResult write(RowWriter* writer, const Slots& slots, const Verdict& verdict) {
+// What a merge or burial decided about the row that is here. As put_row().
+bool carry_out(const Arrival& arrival, const Verdict& verdict, bool* parked) {
+  *parked = false;
   switch (verdict.action) {
     case Action::keep:
-      return WriteResult::done;
+      return true;
     case Action::remove:
-      return delete_row(writer, slots.found);
+      return remove_row(arrival) == WriteResult::done;
     case Action::replace:
       break;
   }
-  store(slots.written, writer->plan, verdict.row);
-  return update_row(writer, slots.found, slots.written);
+  return put_row(arrival, verdict.row, true, parked);
 }
 
 // The history is written after the row: a write that must be repeated would leave a second entry.
@@ -98,57 +102,55 @@ bool is_buried(Relation relation, RowPlan* plan, const RowValues& incoming, cons
   return true;
 }
 
-bool merge_into(Relation relation, RowPlan* plan, const Slots& slots, const RowValues& incoming) {
-  const RowValues local = deform(plan, slots.found);
+bool merge_into(const Arrival& arrival) {
+  Relation relation = arrival.relation;
+  RowPlan* plan = arrival.plan;
+  const RowValues& incoming = arrival.incoming;
+  const RowValues local = deform(plan, arrival.slots.found);
   TombstoneData tombstone;
   const bool may_be_dead = needs_tombstone(relation, plan, local, incoming);
   if (may_be_dead) tombstone = find_tombstone(relation, plan, incoming);
   if (is_buried(relation, plan, incoming, tombstone)) return true;
   const Verdict verdict = merge_rows(relation, plan, local, incoming, tombstone);
-  if (verdict.action != Action::keep) {
-    RowWriter writer;
-    begin_write(&writer, relation, plan);
-    const WriteResult result = write(&writer, slots, verdict);
-    end_write(&writer);
-    if (result != WriteResult::done) return false;
-  }
+  bool parked = false;
+  if (!carry_out(arrival, verdict, &parked)) return false;
+  if (parked) return true;
   note_merge(relation, plan, verdict, local, incoming);
   if (may_be_dead) look_again(relation, plan, incoming, tombstone);
   return true;
 }
 
 // The row is not here. Returns false if somebody else brought it meanwhile.
-bool insert_missing(Relation relation, RowPlan* plan, const Slots& slots, const RowValues& incoming) {
-  const TombstoneData tombstone = find_tombstone(relation, plan, incoming);
-  if (is_buried(relation, plan, incoming, tombstone)) return true;
-  const Verdict verdict = bury_row(relation, plan, incoming, tombstone);
-  store(slots.written, plan, verdict.action == Action::replace ? verdict.row : incoming);
-  RowWriter writer;
-  begin_write(&writer, relation, plan);
-  const WriteResult result = insert_row(&writer, slots.written);
-  end_write(&writer);
-  if (result != WriteResult::done) return false;
+bool insert_missing(const Arrival& arrival) {
+  Relation relation = arrival.relation;
+  RowPlan* plan = arrival.plan;
+  const TombstoneData tombstone = find_tombstone(relation, plan, arrival.incoming);
+  if (is_buried(relation, plan, arrival.incoming, tombstone)) return true;
+  const Verdict verdict = bury_row(relation, plan, arrival.incoming, tombstone);
+  const RowValues& row = verdict.action == Action::replace ? verdict.row : arrival.incoming;
+  bool parked = false;
+  if (!put_row(arrival, row, false, &parked)) return false;
+  if (parked) return true;
   count_stat(plan->relation, Stat::applied);
   if (verdict.conflict) {
     record_conflict(relation, plan,
                     {"delete_update", "incoming", plan->rule_text, delete_side(tombstone),
-                     conflict_side(relation, plan, incoming)});
+                     conflict_side(relation, plan, arrival.incoming)});
   }
-  look_again(relation, plan, incoming, tombstone);
+  look_again(relation, plan, arrival.incoming, tombstone);
   return true;
 }
 
-// A dead row, or what is left of one.
-bool bury_found(Relation relation, RowPlan* plan, const Slots& slots, const TombstoneData& tombstone, Look look) {
-  const RowValues local = deform(plan, slots.found);
+// A dead row, or what is left of one. What is left may still be refused (a counter that a CHECK binds), and waits then.
+bool bury_found(const Arrival& arrival, const TombstoneData& tombstone, Look look) {
+  Relation relation = arrival.relation;
+  RowPlan* plan = arrival.plan;
+  const RowValues local = deform(plan, arrival.slots.found);
   const Verdict verdict = bury_row(relation, plan, local, tombstone);
   if (verdict.action == Action::keep && (look == Look::second || !verdict.conflict)) return true;
   if (verdict.action != Action::keep) {
-    RowWriter writer;
-    begin_write(&writer, relation, plan);
-    const WriteResult result = write(&writer, slots, verdict);
-    end_write(&writer);
-    if (result != WriteResult::done) return false;
+    bool parked = false;
+    if (!carry_out(arrival, verdict, &parked)) return false;
     count_stat(plan->relation, verdict.conflict ? Stat::merged : Stat::applied);
   }
   if (verdict.conflict) {
@@ -163,45 +165,40 @@ bool bury_found(Relation relation, RowPlan* plan, const Slots& slots, const Tomb
   return true;
 }
 
-void bring_image(Relation relation, RowPlan* plan, HeapTuple image) {
-  // One COPY or INSERT may bring a key several times, and an image must see what the one before it wrote.
-  CommandCounterIncrement();
-  const RowValues incoming = deform(relation, plan, image);
-  if (plan->mode == RowMode::state) {
-    const Hlc newest = highest_stamp(*plan->shape, read_image(relation, plan, incoming));
-    if (too_far_ahead(newest, physical_ms(), static_cast<std::uint64_t>(max_clock_skew_ms))) {
-      park_image(relation, incoming, newest);
-      return;
-    }
+// An image from the future waits. What is known to be dead of it is taken off first: the tombstone may be gone when its
+// time comes.
+bool park_if_future(Relation relation, RowPlan* plan, const RowValues& incoming) {
+  if (plan->mode != RowMode::state) return false;
+  const Hlc newest = highest_stamp(*plan->shape, read_image(relation, plan, incoming));
+  if (!too_far_ahead(newest, physical_ms(), static_cast<std::uint64_t>(max_clock_skew_ms))) {
     observe(newest);
+    return false;
   }
-  const Slots slots = make_slots(relation);
-  store(slots.incoming, plan, incoming);
-  for (bool done = false; !done;) {
-    CHECK_FOR_INTERRUPTS();
-    done = find_row(relation, plan, slots.incoming, slots.found) ? merge_into(relation, plan, slots, incoming)
-                                                                 : insert_missing(relation, plan, slots, incoming);
-  }
-  drop_slots(slots);
+  const TombstoneData tombstone = find_tombstone(relation, plan, incoming);
+  if (is_buried(relation, plan, incoming, tombstone)) return true;
+  const Verdict verdict = bury_row(relation, plan, incoming, tombstone);
+  park_future(relation, plan, verdict.action == Action::replace ? verdict.row : incoming, newest);
+  return true;
 }
 
 void bring_delete(Relation relation, RowPlan* plan, const RowValues& key, const TombstoneData& tombstone, Look look) {
-  const Slots slots = make_slots(relation);
-  store(slots.incoming, plan, key);
+  const Arrival arrival = {relation, plan, make_slots(relation), key, nullptr};
+  store(arrival.slots.incoming, plan, key);
   for (;;) {
     CHECK_FOR_INTERRUPTS();
-    if (find_row(relation, plan, slots.incoming, slots.found)) {
-      if (bury_found(relation, plan, slots, tombstone, look)) break;
+    if (find_row(relation, plan, arrival.slots.incoming, arrival.slots.found)) {
+      if (bury_found(arrival, tombstone, look)) break;
       continue;
     }
     // Somebody may be inserting the key right now: wait for the outcome, then look again.
     RowWriter writer;
     begin_write(&writer, relation, plan);
-    const bool is_free = key_is_free(&writer, slots.incoming);
+    const bool is_free = key_is_free(&writer, arrival.slots.incoming);
     end_write(&writer);
     if (is_free) break;
   }
-  drop_slots(slots);
+  drop_slots(arrival.slots);
+  if (look == Look::second) bury_parked(relation, plan, key, tombstone);
 }
 
 // A copy of a server must not take a member's changes for itself: who is not confirmed applies nothing. An lww() table
@@ -213,10 +210,31 @@ void require_identity(const RowPlan* plan) {
 }  // namespace
 
 void apply_image(Relation relation, RowPlan* plan, HeapTuple image) {
-  require_identity(plan);
-  const OwnerSwitch caller = become_owner(plan);
-  bring_image(relation, plan, image);
-  become_caller(caller);
+  try {
+    call([relation, plan, image] {
+      require_identity(plan);
+      const OwnerSwitch caller = become_owner(plan);
+      // One COPY or INSERT may bring a key several times, and an image must see what the one before it wrote.
+      CommandCounterIncrement();
+      apply_row(relation, plan, deform(relation, plan, image), nullptr);
+      become_caller(caller);
+    });
+  } catch (const PgError& error) {
+    if (is_refusal(error.data()->sqlerrcode)) become_careful(plan->relation);
+    throw;
+  }
+}
+
+void apply_row(Relation relation, RowPlan* plan, const RowValues& row, const ParkedHistory* history) {
+  if (park_if_future(relation, plan, row)) return;
+  const Arrival arrival = {relation, plan, make_slots(relation), row, history};
+  store(arrival.slots.incoming, plan, row);
+  for (bool done = false; !done;) {
+    CHECK_FOR_INTERRUPTS();
+    done = find_row(relation, plan, arrival.slots.incoming, arrival.slots.found) ? merge_into(arrival)
+                                                                                 : insert_missing(arrival);
+  }
+  drop_slots(arrival.slots);
 }
 
 void apply_delete(Relation relation, RowPlan* plan, const RowValues& key, const TombstoneData& tombstone, Look look) {

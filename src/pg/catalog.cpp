@@ -12,16 +12,25 @@ static_assert(std::size(table_names) == static_cast<std::size_t>(Table::count));
 
 Oid cached_tables[static_cast<std::size_t>(Table::count)];
 Oid cached_schema = InvalidOid;
-Oid cached_tombstone_key = InvalidOid;
-Oid cached_unsettled = InvalidOid;
+
+enum Index { tombstone_key, tombstone_unsettled, parked_id, parked_key, parked_due, index_count };
+constexpr const char* index_names[] = {"tombstone_key", "tombstone_unsettled", "parked_image_pkey", "parked_key",
+                                       "parked_due"};
+static_assert(std::size(index_names) == index_count);
+Oid cached_indexes[index_count];
 Oid cached_row_state = InvalidOid;
 
 void forget_oids(Datum, int, uint32) {
   std::memset(cached_tables, 0, sizeof(cached_tables));
   cached_schema = InvalidOid;
-  cached_tombstone_key = InvalidOid;
-  cached_unsettled = InvalidOid;
+  std::memset(cached_indexes, 0, sizeof(cached_indexes));
   cached_row_state = InvalidOid;
+}
+
+Oid index_oid(Index index) {
+  Oid& cached = cached_indexes[index];
+  if (!OidIsValid(cached)) cached = get_relname_relid(index_names[index], schema_oid());
+  return cached;
 }
 
 bool is_function_named(Oid function, const char* name) {
@@ -68,15 +77,11 @@ Oid table_oid(Table table) {
   return cached;
 }
 
-Oid tombstone_key_index() {
-  if (!OidIsValid(cached_tombstone_key)) cached_tombstone_key = get_relname_relid("tombstone_key", schema_oid());
-  return cached_tombstone_key;
-}
-
-Oid tombstone_unsettled_index() {
-  if (!OidIsValid(cached_unsettled)) cached_unsettled = get_relname_relid("tombstone_unsettled", schema_oid());
-  return cached_unsettled;
-}
+Oid tombstone_key_index() { return index_oid(tombstone_key); }
+Oid tombstone_unsettled_index() { return index_oid(tombstone_unsettled); }
+Oid parked_id_index() { return index_oid(parked_id); }
+Oid parked_key_index() { return index_oid(parked_key); }
+Oid parked_due_index() { return index_oid(parked_due); }
 
 bool is_resolving_function(Oid function) {
   return is_function_named(function, "resolve") || is_function_named(function, "lww");

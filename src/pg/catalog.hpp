@@ -26,6 +26,10 @@ Oid row_state_type();
 Oid tombstone_key_index();
 /// The index of the tombstones that are not settled yet.
 Oid tombstone_unsettled_index();
+/// The indexes of meridian.parked_image: by id, by (rel, key_hash), by retry_at.
+Oid parked_id_index();
+Oid parked_key_index();
+Oid parked_due_index();
 
 /// Mesh-wide id of a table; 0 if it is not registered here.
 std::int32_t find_table_id(Oid relation);

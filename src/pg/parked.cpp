@@ -4,16 +4,28 @@
 #include "pg/applying.hpp"
 #include "pg/catalog.hpp"
 #include "pg/hlc.hpp"
+#include "pg/parked_row.hpp"
 #include "pg/row_access.hpp"
+#include "pg/row_logic.hpp"
 #include "pg/settings.hpp"
 #include "pg/stat_tables.hpp"
 #include "pg/support/attempt.hpp"
+#include "pg/support/function.hpp"
 #include "pg/tombstone.hpp"
 
 namespace meridian::pg {
 namespace {
 
-enum ParkedColumn { id, rel, image, reason, detail, parked_at, retry_at, attempts, columns };
+// A pass of the keeper is one transaction; the rest waits for the next.
+constexpr int tried_per_pass = 1000;
+constexpr std::int64_t longest_pause_s = 60;
+
+struct Note {
+  const char* reason;
+  const char* sqlstate;
+  const char* detail;
+  TimestampTz retry_at;
+};
 
 // Unix milliseconds as a timestamptz.
 TimestampTz from_unix_ms(std::uint64_t ms) {
@@ -21,122 +33,209 @@ TimestampTz from_unix_ms(std::uint64_t ms) {
   return static_cast<TimestampTz>(ms) * 1000 - epoch_difference_us;
 }
 
-// The whole row as text, by the table's own row type: the form in which a later table definition reads it again.
-Datum row_text(Relation relation, const RowValues& row) {
-  const TupleDesc descriptor = RelationGetDescr(relation);
-  const HeapTuple tuple = heap_form_tuple(descriptor, row.values, row.nulls);
-  const Datum record = heap_copy_tuple_as_datum(tuple, descriptor);
-  Oid output = InvalidOid;
-  bool is_varlena = false;
-  getTypeOutputInfo(RECORDOID, &output, &is_varlena);
-  const int level = pin_settings();
-  const Datum text = CStringGetTextDatum(OidOutputFunctionCall(output, record));
-  unpin_settings(level);
-  return text;
+// Tries again after 1, 2, 4 ... 60 seconds.
+TimestampTz next_try(std::int32_t attempts) {
+  const std::int64_t pause_s = attempts < 6 ? std::int64_t{1} << attempts : longest_pause_s;
+  return GetCurrentTimestamp() + pause_s * USECS_PER_SEC;
 }
 
-HeapTupleData read_image(Relation relation, Datum image_text) {
-  Oid input = InvalidOid;
-  Oid parameter = InvalidOid;
-  getTypeInputInfo(relation->rd_rel->reltype, &input, &parameter);
-  const int level = pin_settings();
-  const Datum record = OidInputFunctionCall(input, TextDatumGetCString(image_text), parameter, -1);
-  unpin_settings(level);
-  HeapTupleData tuple;
-  tuple.t_data = DatumGetHeapTupleHeader(record);
-  tuple.t_len = HeapTupleHeaderGetDatumLength(tuple.t_data);
-  ItemPointerSetInvalid(&tuple.t_self);
-  tuple.t_tableOid = RelationGetRelid(relation);
-  return tuple;
+void add_parked(Relation relation, const RowPlan* plan, const RowValues& row, const Note& note,
+                const ParkedHistory* history) {
+  Datum values[parked_columns] = {};
+  bool nulls[parked_columns] = {};
+  Relation parked = table_open(table_oid(Table::parked_image), RowExclusiveLock);
+  values[parked_id] = Int64GetDatum(history != nullptr ? history->id : next_sequence_value(parked, parked_id + 1));
+  values[parked_rel] = ObjectIdGetDatum(RelationGetRelid(relation));
+  nulls[parked_key] = plan == nullptr;
+  if (plan != nullptr) {
+    values[parked_key_hash] = Int64GetDatum(hash_key(plan, row));
+    values[parked_key] = row_to_texts(relation, plan, row, true);
+  }
+  values[parked_values] = row_to_texts(relation, plan, row, false);
+  values[parked_reason] = CStringGetTextDatum(note.reason);
+  values[parked_sqlstate] = CStringGetTextDatum(note.sqlstate);
+  values[parked_detail] = CStringGetTextDatum(note.detail);
+  values[parked_images] = Int32GetDatum(history != nullptr ? history->images : 1);
+  values[parked_parked_at] = TimestampTzGetDatum(history != nullptr ? history->parked_at : GetCurrentTimestamp());
+  values[parked_retry_at] = TimestampTzGetDatum(note.retry_at);
+  values[parked_attempts] = Int32GetDatum(history != nullptr ? history->attempts : 0);
+  insert_row_into(parked, values, nulls);
+  table_close(parked, RowExclusiveLock);
+  CommandCounterIncrement();
+  if (history == nullptr) count_stat(RelationGetRelid(relation), Stat::parked);
 }
 
-void apply_parked(Oid table, Datum image_text) {
-  Relation relation = try_table_open(table, RowExclusiveLock);
+void remove_parked(Relation parked, ParkedRow* row) { simple_heap_delete(parked, &row->stored->t_self); }
+
+// Calls `visit(row)` for every refused row of the key, under one snapshot; rows from the future wait by themselves.
+template <typename Visit>
+void for_each_refused(Relation parked, Relation relation, const RowPlan* plan, const RowValues& key, Visit visit) {
+  ScanKeyData keys[2];
+  ScanKeyInit(&keys[0], parked_rel + 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(RelationGetRelid(relation)));
+  ScanKeyInit(&keys[1], parked_key_hash + 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(hash_key(plan, key)));
+  Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+  SysScanDesc scan = systable_beginscan(parked, parked_key_index(), true, snapshot, 2, keys);
+  while (HeapTuple tuple = systable_getnext(scan)) {
+    ParkedRow row = read_parked(tuple, RelationGetDescr(parked));
+    const RowValues values = row_from_texts(relation, row.values);
+    if (same_key(plan, values, key)) visit(&row, values);
+  }
+  systable_endscan(scan);
+  UnregisterSnapshot(snapshot);
+}
+
+// Joins the other refused rows of the key into `values`: they are states of one row, and one of them is enough.
+RowValues join_refused(Relation parked, Relation relation, const RowPlan* plan, RowValues values, ParkedRow* self) {
+  for_each_refused(parked, relation, plan, values, [&](ParkedRow* other, const RowValues& theirs) {
+    if (other->history.id == self->history.id || other->is_future) return;
+    const Verdict verdict = merge_rows(relation, plan, values, theirs, TombstoneData{});
+    if (verdict.action == Action::replace) values = verdict.row;
+    self->history.images += other->history.images;
+    remove_parked(parked, other);
+  });
+  CommandCounterIncrement();
+  return values;
+}
+
+// Takes the row away and brings it again; what is refused is parked anew under its old id.
+void bring_again(Relation parked, ParkedRow* row) {
+  remove_parked(parked, row);
+  CommandCounterIncrement();
+  ++row->history.attempts;
+  Relation relation = try_table_open(row->table, RowExclusiveLock);
   if (relation == nullptr) return;  // dropped meanwhile
-  if (table == table_oid(Table::tombstone)) {
-    HeapTupleData tuple = read_image(relation, image_text);
-    receive_parked_tombstone(relation, &tuple);
+  if (row->table == table_oid(Table::tombstone)) {
+    const RowValues values = row_from_texts(relation, row->values);
+    receive_parked_tombstone(relation, heap_form_tuple(RelationGetDescr(relation), values.values, values.nulls));
   } else {
     RowPlan* plan = row_plan(relation);
     // Reading a row may run code of the table's owner (the CHECK of a domain).
     const OwnerSwitch caller = become_owner(plan);
-    HeapTupleData tuple = read_image(relation, image_text);
-    apply_image(relation, plan, &tuple);
+    RowValues values = row_from_texts(relation, row->values);
+    if (!row->is_future) values = join_refused(parked, relation, plan, values, row);
+    apply_row(relation, plan, values, &row->history);
     become_caller(caller);
   }
   table_close(relation, NoLock);
 }
 
-// What a later look at a parked image needs to know of it.
-struct Parked {
-  Oid table;
-  Datum text;
-  std::int32_t attempts;
-  bool due;
-};
-
-Parked read_parked(HeapTuple tuple, TupleDesc descriptor) {
-  Datum values[columns];
-  bool nulls[columns];
-  heap_deform_tuple(tuple, descriptor, values, nulls);
-  return {DatumGetObjectId(values[rel]), values[image], DatumGetInt32(values[attempts]),
-          DatumGetTimestampTz(values[retry_at]) <= GetCurrentTimestamp()};
+// The row stays as it is, because even reading it failed.
+void postpone(Relation parked, ParkedRow* row, const ErrorData* error) {
+  const Refusal refusal = refusal_of(error);
+  ++row->history.attempts;
+  int replaced[] = {parked_reason + 1, parked_sqlstate + 1, parked_detail + 1, parked_retry_at + 1,
+                    parked_attempts + 1};
+  Datum values[] = {CStringGetTextDatum(refusal.reason), CStringGetTextDatum(unpack_sql_state(refusal.sqlstate)),
+                    CStringGetTextDatum(refusal.detail), TimestampTzGetDatum(next_try(row->history.attempts)),
+                    Int32GetDatum(row->history.attempts)};
+  bool nulls[std::size(replaced)] = {};
+  HeapTuple changed = heap_modify_tuple_by_cols(row->stored, RelationGetDescr(parked),
+                                                static_cast<int>(std::size(replaced)), replaced, values, nulls);
+  update_row_of(parked, &row->stored->t_self, changed);
 }
 
-// Tries again after 1, 2, 4 ... 3600 seconds.
-void postpone(Relation parked, HeapTuple tuple, const Parked& image, const char* failure) {
-  const std::int64_t pause_s = image.attempts < 12 ? std::int64_t{1} << image.attempts : 3600;
-  int replaced[] = {reason + 1, detail + 1, retry_at + 1, attempts + 1};
-  Datum values[] = {CStringGetTextDatum("refused"), CStringGetTextDatum(failure),
-                    TimestampTzGetDatum(GetCurrentTimestamp() + pause_s * USECS_PER_SEC),
-                    Int32GetDatum(image.attempts + 1)};
-  bool nulls[] = {false, false, false, false};
-  update_row_of(parked, &tuple->t_self,
-                heap_modify_tuple_by_cols(tuple, RelationGetDescr(parked), 4, replaced, values, nulls));
+// In apply mode, as the keeper is. What the table refuses must not hold up the others.
+void try_parked(Relation parked, std::int64_t id) {
+  ParkedRow row;
+  if (!find_parked(parked, id, &row)) return;  // joined with another one
+  const std::int32_t attempts = row.history.attempts;
+  const ErrorData* error = attempt([parked, &row] { bring_again(parked, &row); });
+  row.history.attempts = attempts;
+  if (error != nullptr) postpone(parked, &row, error);
+  CommandCounterIncrement();
+}
+
+// Ids of the rows whose time has come, the oldest first.
+int due_rows(Relation parked, std::int64_t (&ids)[tried_per_pass]) {
+  int count = 0;
+  const TimestampTz now = GetCurrentTimestamp();
+  Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+  Relation index = index_open(parked_due_index(), AccessShareLock);
+  SysScanDesc scan = systable_beginscan_ordered(parked, index, snapshot, 0, nullptr);
+  while (HeapTuple tuple = count < tried_per_pass ? systable_getnext_ordered(scan, ForwardScanDirection) : nullptr) {
+    bool is_null = false;
+    const TupleDesc descriptor = RelationGetDescr(parked);
+    if (DatumGetTimestampTz(heap_getattr(tuple, parked_retry_at + 1, descriptor, &is_null)) > now) break;
+    ids[count++] = DatumGetInt64(heap_getattr(tuple, parked_id + 1, descriptor, &is_null));
+  }
+  systable_endscan_ordered(scan);
+  index_close(index, AccessShareLock);
+  UnregisterSnapshot(snapshot);
+  return count;
 }
 
 }  // namespace
 
-void park_image(Relation relation, const RowValues& row, Hlc newest) {
-  Datum values[columns] = {};
-  const bool nulls[columns] = {};
+void park_future(Relation relation, const RowPlan* plan, const RowValues& row, Hlc newest) {
   const TimestampTz stamp_time = from_unix_ms(newest.milliseconds());
+  add_parked(relation, plan, row,
+             {"clock_skew", unpack_sql_state(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+              psprintf("stamped %s, more than meridian.max_clock_skew (%d ms) after this server's clock",
+                       timestamptz_to_str(stamp_time), max_clock_skew_ms),
+              stamp_time - std::int64_t{max_clock_skew_ms} * 1000},
+             nullptr);
+}
+
+void park_refused(Relation relation, const RowPlan* plan, const RowValues& row, const Refusal& refusal,
+                  const ParkedHistory* history) {
+  add_parked(relation, plan, row,
+             {refusal.reason, unpack_sql_state(refusal.sqlstate), refusal.detail,
+              next_try(history != nullptr ? history->attempts : 0)},
+             history);
+}
+
+void bury_parked(Relation relation, const RowPlan* plan, const RowValues& key, const TombstoneData& tombstone) {
   Relation parked = table_open(table_oid(Table::parked_image), RowExclusiveLock);
-  values[id] = Int64GetDatum(next_sequence_value(parked, id + 1));
-  values[rel] = ObjectIdGetDatum(RelationGetRelid(relation));
-  values[image] = row_text(relation, row);
-  values[reason] = CStringGetTextDatum("clock_skew");
-  values[detail] =
-      CStringGetTextDatum(psprintf("stamped %s, more than meridian.max_clock_skew (%d ms) after this server's clock",
-                                   timestamptz_to_str(stamp_time), max_clock_skew_ms));
-  values[parked_at] = TimestampTzGetDatum(GetCurrentTimestamp());
-  values[retry_at] = TimestampTzGetDatum(stamp_time - std::int64_t{max_clock_skew_ms} * 1000);
-  values[attempts] = Int32GetDatum(0);
-  insert_row_into(parked, values, nulls);
+  if (RelationGetNumberOfBlocks(parked) > 0) {
+    lock_parked_rows();
+    for_each_refused(parked, relation, plan, key, [&](ParkedRow* row, const RowValues& values) {
+      const Verdict verdict = bury_row(relation, plan, values, tombstone);
+      if (verdict.action == Action::keep) return;
+      remove_parked(parked, row);
+      if (verdict.action != Action::replace) return;
+      const char* detail = "part of it was deleted while it waited";
+      add_parked(relation, plan, verdict.row,
+                 {row->is_future ? "clock_skew" : "refused", "00000", detail, GetCurrentTimestamp()}, &row->history);
+    });
+  }
   table_close(parked, RowExclusiveLock);
-  count_stat(RelationGetRelid(relation), Stat::parked);
 }
 
 void retry_parked() {
   Relation parked = table_open(table_oid(Table::parked_image), RowExclusiveLock);
-  Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
-  TableScanDesc scan = table_beginscan(parked, snapshot, 0, nullptr);
+  lock_parked_rows();
+  static std::int64_t ids[tried_per_pass];
+  const int count = due_rows(parked, ids);
   enter_apply_mode();
-  while (HeapTuple tuple = heap_getnext(scan, ForwardScanDirection)) {
-    const Parked image = read_parked(tuple, RelationGetDescr(parked));
-    if (!image.due) continue;
-    // What the table refuses must not hold up the others.
-    const char* failure = attempt([&] {
-      simple_heap_delete(parked, &tuple->t_self);
-      apply_parked(image.table, image.text);
-    });
-    if (failure != nullptr) postpone(parked, tuple, image, failure);
-    CommandCounterIncrement();
-  }
+  for (int i = 0; i < count; ++i) try_parked(parked, ids[i]);
   leave_apply_mode();
-  table_endscan(scan);
-  UnregisterSnapshot(snapshot);
   table_close(parked, RowExclusiveLock);
 }
 
 }  // namespace meridian::pg
+
+/// meridian.retry_parked(id bigint) returns text: 'applied', or why not
+MERIDIAN_FUNCTION(meridian_retry_parked)
+{
+  using namespace meridian::pg;
+  const std::int64_t id = PG_GETARG_INT64(0);
+  Relation parked = table_open(table_oid(Table::parked_image), RowExclusiveLock);
+  lock_parked_rows();
+  ParkedRow row;
+  if (!find_parked(parked, id, &row)) {
+    ereport(ERROR,
+            (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("no parked change has id %lld", static_cast<long long>(id)),
+             errhint("SELECT id FROM meridian.parked; a change that was applied meanwhile is gone from it.")));
+  }
+  // As in the keeper: what is written is a peer's, and fires what an apply worker fires.
+  const int level = NewGUCNestLevel();
+  set_config_option("session_replication_role", "replica", PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+  enter_apply_mode();
+  ErrorData* error = attempt([parked, id] { try_parked(parked, id); });
+  leave_apply_mode();
+  AtEOXact_GUC(true, level);
+  if (error != nullptr) ReThrowError(error);
+  const bool waits = find_parked(parked, id, &row);
+  table_close(parked, RowExclusiveLock);
+  PG_RETURN_TEXT_P(cstring_to_text(waits ? row.detail : "applied"));
+}

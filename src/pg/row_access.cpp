@@ -66,24 +66,16 @@ void need_indexes(RowWriter* writer) {
   writer->indexes_open = true;
 }
 
-bool lacks_a_value(Relation relation, TupleTableSlot* row) {
-  const TupleDesc descriptor = RelationGetDescr(relation);
-  for (int i = 0; i < descriptor->natts; ++i) {
-    if (TupleDescAttr(descriptor, i)->attnotnull && slot_attisnull(row, i + 1)) return true;
-  }
-  return false;
-}
-
 // Values that the table derives from the row, and what it demands of it. Executor state costs as much as the rest of an
 // update, so a row that meets every NOT NULL is not shown to the executor.
 void complete_row(RowWriter* writer, TupleTableSlot* row, CmdType command) {
   const TupleConstr* constraints = RelationGetDescr(writer->relation)->constr;
-  if (constraints == nullptr) return;
+  if (constraints == nullptr || writer->complete) return;
   if (constraints->has_generated_stored) {
     need_target(writer);
     ExecComputeStoredGenerated(writer->target, writer->estate, row, command);
   }
-  if (constraints->num_check > 0 || (constraints->has_not_null && lacks_a_value(writer->relation, row))) {
+  if (constraints->num_check > 0 || (constraints->has_not_null && missing_value(writer->relation, row) != nullptr)) {
     need_target(writer);
     ExecConstraints(writer->target, row, writer->estate);
   }
@@ -177,6 +169,31 @@ bool find_row(Relation relation, const RowPlan* plan, TupleTableSlot* key_source
   UnregisterSnapshot(snapshot);
   index_close(index, NoLock);
   return found && same_key(plan, key_source, row);
+}
+
+ResultRelInfo* open_target(RowWriter* writer) {
+  need_target(writer);
+  return writer->target;
+}
+
+ResultRelInfo* open_indexes(RowWriter* writer) {
+  need_indexes(writer);
+  return writer->target;
+}
+
+const char* missing_value(Relation relation, TupleTableSlot* row) {
+  const TupleDesc descriptor = RelationGetDescr(relation);
+  for (int i = 0; i < descriptor->natts; ++i) {
+    const Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
+    const bool computed_when_read = attribute->attgenerated == 'v';  // never stored
+    if (attribute->attnotnull && !computed_when_read && slot_attisnull(row, i + 1)) return NameStr(attribute->attname);
+  }
+  return nullptr;
+}
+
+void check_row(RowWriter* writer, TupleTableSlot* row, CmdType command) {
+  complete_row(writer, row, command);
+  writer->complete = true;
 }
 
 bool key_is_free(RowWriter* writer, TupleTableSlot* key_source) {

@@ -36,6 +36,7 @@ struct RowWriter {
   EState* estate;  ///< made when first needed
   ResultRelInfo* target;
   bool indexes_open;
+  bool complete;       ///< the row to write has passed check_row()
   Oid outer_relation;  ///< of the write that this one is nested in, by way of a user trigger
   int outer_level;
 };
@@ -46,6 +47,15 @@ void end_write(RowWriter* writer);
 /// Fetches the live row with the key of `key_source` (a slot of the table's own shape) into `row`. False if there is
 /// none visible now.
 bool find_row(Relation relation, const RowPlan* plan, TupleTableSlot* key_source, TupleTableSlot* row);
+
+/// The table as a target of writes, and the same with all its indexes open.
+ResultRelInfo* open_target(RowWriter* writer);
+ResultRelInfo* open_indexes(RowWriter* writer);
+
+/// Computes the generated columns of `row` and raises what CHECK and NOT NULL constraints say, ahead of the write.
+void check_row(RowWriter* writer, TupleTableSlot* row, CmdType command);
+/// The first NOT NULL column that has no value in `row`, or null.
+const char* missing_value(Relation relation, TupleTableSlot* row);
 
 /// Waits for other transactions that are inserting this key. False if a committed row has it now (look again).
 bool key_is_free(RowWriter* writer, TupleTableSlot* key_source);

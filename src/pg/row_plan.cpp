@@ -238,6 +238,23 @@ void plan_triggers(const TriggerDesc* description, RowPlan* plan) {
   }
 }
 
+// What the table demands of a row beyond its types and its primary key.
+void plan_demands(Relation relation, RowPlan* plan) {
+  const TupleConstr* constraints = RelationGetDescr(relation)->constr;
+  plan->has_checks = constraints != nullptr && (constraints->num_check > 0 || constraints->has_generated_stored);
+  plan->may_raise = plan->others_see_insert || plan->others_see_update || plan->others_see_delete;
+  ListCell* cell = nullptr;
+  foreach (cell, RelationGetIndexList(relation)) {
+    Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+    const bool computed = !heap_attisnull(index->rd_indextuple, Anum_pg_index_indexprs, nullptr) ||
+                          !heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr);
+    plan->may_raise = plan->may_raise || computed || index->rd_index->indisexclusion;
+    const bool secondary = RelationGetRelid(index) != plan->key_index;
+    plan->has_unique_key = plan->has_unique_key || (secondary && index->rd_index->indisunique);
+    index_close(index, AccessShareLock);
+  }
+}
+
 RowPlan* build_plan(Relation relation) {
   // Below the caller's context until it is complete: an error must not leave half a plan in the cache.
   MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "meridian row plan", ALLOCSET_SMALL_SIZES);
@@ -274,6 +291,7 @@ RowPlan* build_plan(Relation relation) {
                     errhint("meridian.lww() needs a column of type timestamptz or timestamp.")));
   }
   plan_triggers(triggers, plan);
+  plan_demands(relation, plan);
   plan->table_id = find_table_id(plan->relation);
   MemoryContextSwitchTo(caller);
   MemoryContextSetParent(context, CacheMemoryContext);

@@ -63,6 +63,10 @@ struct RowPlan {
   bool others_see_insert;
   bool others_see_update;
   bool others_see_delete;
+  /// What the table may refuse, see admission.cpp.
+  bool has_checks;      ///< CHECK constraints or generated columns
+  bool has_unique_key;  ///< a unique index besides the primary key
+  bool may_raise;       ///< writing a row runs code that may raise: triggers, expressions, exclusion constraints
 };
 
 /// The plan of a table that carries Meridian's triggers. Raises 55000 if it does not, or lacks a usable primary key.

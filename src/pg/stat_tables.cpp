@@ -10,6 +10,7 @@ constexpr std::size_t kinds = static_cast<std::size_t>(Stat::count);
 
 struct TableCounters {
   pg_atomic_uint32 relation;  // 0: free
+  pg_atomic_uint64 careful_until;
   pg_atomic_uint64 counts[kinds];
 };
 
@@ -35,6 +36,18 @@ void count_stat(Oid relation, Stat stat) {
   if (slot != nullptr) pg_atomic_fetch_add_u64(&slot->counts[static_cast<std::size_t>(stat)], 1);
 }
 
+void set_careful_until(Oid relation, TimestampTz until) {
+  if (counters == nullptr) return;
+  TableCounters* slot = slot_of(relation);
+  if (slot != nullptr) pg_atomic_write_u64(&slot->careful_until, static_cast<std::uint64_t>(until));
+}
+
+TimestampTz careful_until(Oid relation) {
+  if (counters == nullptr) return 0;
+  TableCounters* slot = slot_of(relation);
+  return slot == nullptr ? 0 : static_cast<TimestampTz>(pg_atomic_read_u64(&slot->careful_until));
+}
+
 Size stat_tables_shmem_size() { return mul_size(slots, sizeof(TableCounters)); }
 
 void stat_tables_shmem_init() {
@@ -43,6 +56,7 @@ void stat_tables_shmem_init() {
   if (found) return;
   for (std::uint32_t i = 0; i < slots; ++i) {
     pg_atomic_init_u32(&counters[i].relation, 0);
+    pg_atomic_init_u64(&counters[i].careful_until, 0);
     for (pg_atomic_uint64& count : counters[i].counts) pg_atomic_init_u64(&count, 0);
   }
 }

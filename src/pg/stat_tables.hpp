@@ -12,6 +12,10 @@ enum class Stat { applied, merged, stale, conflicts, parked, tombstones, stamped
 
 void count_stat(Oid relation, Stat stat);
 
+/// A time kept beside a table's counters, see refusal.hpp. 0 if there is none.
+void set_careful_until(Oid relation, TimestampTz until);
+TimestampTz careful_until(Oid relation);
+
 Size stat_tables_shmem_size();
 void stat_tables_shmem_init();
 

@@ -282,6 +282,8 @@ Hlc highest_stamp(const Shape& shape, const ImageState& image) {
   return recall(scratch().incoming, shape, image).highest_stamp();
 }
 
+Hlc largest_birth(const Shape& shape, const ImageState& image) { return read(shape, image).largest_birth(); }
+
 bool stamp_delete(const Shape& shape, Actor actor, Hlc stamp, const ImageState& row, TombstoneData* out, Hlc* exceed) {
   const RowState state = read(shape, row);
   *exceed = state.highest_stamp();

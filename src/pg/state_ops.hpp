@@ -96,6 +96,9 @@ StateBytes parse_state(const char* text);
 /// Largest stamp in an image.
 Hlc highest_stamp(const Shape& shape, const ImageState& image);
 
+/// Birth of the latest life in an image: the stamp of its INSERT.
+Hlc largest_birth(const Shape& shape, const ImageState& image);
+
 /// The tombstone that a local DELETE of `row` leaves. Returns false like stamp_update if `stamp` is too small.
 bool stamp_delete(const Shape& shape, Actor actor, Hlc stamp, const ImageState& row, TombstoneData* out, Hlc* exceed);
 

@@ -49,7 +49,7 @@ void park_arrived(Relation tombstones, HeapTuple tuple, Hlc newest) {
   Datum values[columns];
   bool nulls[columns];
   heap_deform_tuple(tuple, RelationGetDescr(tombstones), values, nulls);
-  park_image(tombstones, {values, nulls}, newest);
+  park_future(tombstones, nullptr, {values, nulls}, newest);
 }
 
 // Returns the tuple to store, or null if there is nothing new in it, or it is parked.
@@ -145,8 +145,10 @@ void settle_tombstones() {
   while (HeapTuple tuple = ready && settled_now < settled_per_pass ? systable_getnext(scan) : nullptr) {
     if (!TransactionIdPrecedes(HeapTupleHeaderGetXmin(tuple->t_data), round.committed_below)) continue;
     ++settled_now;
-    const char* failure = attempt([&] { settle_one(tombstones, tuple); });
-    if (failure != nullptr) ereport(LOG, (errmsg("a tombstone could not be applied again, will retry: %s", failure)));
+    const ErrorData* error = attempt([&] { settle_one(tombstones, tuple); });
+    if (error != nullptr)
+      ereport(LOG, (errcode(error->sqlerrcode),
+                    errmsg("a tombstone could not be applied again, will retry: %s", error->message)));
   }
   leave_apply_mode();
   if (ready && settled_now < settled_per_pass) round.open = false;

@@ -76,6 +76,7 @@ COMMIT;
 SELECT id, name FROM person WHERE id < 10 ORDER BY id;
 -- a key that is NULL, a broken state
 SELECT pg_temp.error_of($$INSERT INTO person VALUES (NULL, 'x')$$);
+SELECT key, reason, sqlstate, detail FROM meridian.parked;
 SELECT pg_temp.error_of($$INSERT INTO person VALUES (4, 'x', 'x', '{entries}')$$);
 
 --
@@ -236,12 +237,14 @@ INSERT INTO meridian.tombstone (table_id, key_hash, key, floor, stamp, actor, se
   SELECT id, 0, '{x}', 0, pg_temp.hlc(30), pg_temp.actor(1), '{entries:[1/1@0.1 last 10.0]}' FROM meridian.replicated_table WHERE rel = 'regress_owned.labelled'::regclass;
 SELECT count(*) AS tombstones FROM meridian.tombstone WHERE key = '{x}';
 
--- what the table refuses is an error
+-- what the table refuses waits
 ALTER TABLE person ADD CONSTRAINT no_q CHECK (name <> 'q'), ALTER city SET NOT NULL;
 SELECT pg_temp.error_of($$INSERT INTO person VALUES (1, 'q', 'x', '{entries:[1/1@0.1 last 90.0],groups:[0:1/1@0.1 last 90.0]}')$$);
 SELECT pg_temp.error_of($$INSERT INTO person VALUES (5, 'x', NULL, '{entries:[1/1@0.1 last 90.0],groups:[0:1/1@0.1 last 90.0]}')$$);
 CREATE UNIQUE INDEX ON person (name) WHERE id < 10;
 SELECT pg_temp.error_of($$INSERT INTO person VALUES (6, 'f', 'x', '{entries:[1/1@0.1 last 90.0],groups:[0:1/1@0.1 last 90.0]}')$$);
+SELECT rel, key, reason, sqlstate, detail FROM meridian.parked ORDER BY id;
+SELECT kind, winner, rule, local_row, remote_row FROM meridian.conflicts WHERE kind = 'unique';
 
 -- an UPDATE that arrives as one, from a plain pgoutput subscription
 UPDATE person SET name = 'plain', _meridian = '{entries:[1/1@0.1 last 99.0],groups:[0:1/1@0.1 last 99.0]}' WHERE id = 1;

@@ -44,7 +44,7 @@ BEGIN
   END LOOP;
 END
 $$;
-SELECT rel::text, reason, attempts > 0 AS tried, CASE reason WHEN 'refused' THEN detail END AS detail, retry_at > parked_at AS later FROM meridian.parked ORDER BY id;
+SELECT rel::text, reason, attempts > 0 AS tried, CASE reason WHEN 'check' THEN detail END AS detail, retry_at > parked_at AS later FROM meridian.parked ORDER BY id;
 SET datestyle = ISO;
 SET intervalstyle = postgres_verbose;
 SELECT id, day, span, v, bytes FROM early ORDER BY id;

@@ -40,6 +40,7 @@ long checked_timeout(const Interval* timeout) {
 struct Peers {
   std::int64_t behind;
   std::int64_t unreachable;
+  bool parked;  ///< something waits here; looked at once nobody is behind
 };
 
 char* first_value() { return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1); }
@@ -49,6 +50,11 @@ void require_member() {
   if (*first_value() == 't') return;
   ereport(ERROR, (errcode(errcode_not_a_member), errmsg("this database is not a member of a mesh"),
                   errhint("Call meridian.create_node() or meridian.join() first.")));
+}
+
+bool anything_parked() {
+  SPI_execute("SELECT meridian.parked_count()", false, 1);
+  return std::strcmp(first_value(), "0") != 0;
 }
 
 /// Not read-only: each look needs a snapshot of its own, to see members come and go.
@@ -62,9 +68,10 @@ Peers look(XLogRecPtr target) {
   bool is_null = false;
   const HeapTuple row = SPI_tuptable->vals[0];
   const TupleDesc columns = SPI_tuptable->tupdesc;
-  const Peers peers = {DatumGetInt64(SPI_getbinval(row, columns, 1, &is_null)),
-                       DatumGetInt64(SPI_getbinval(row, columns, 2, &is_null))};
+  Peers peers = {DatumGetInt64(SPI_getbinval(row, columns, 1, &is_null)),
+                 DatumGetInt64(SPI_getbinval(row, columns, 2, &is_null)), false};
   SPI_freetuptable(SPI_tuptable);
+  if (peers.behind == 0) peers.parked = anything_parked();
   return peers;
 }
 
@@ -77,11 +84,6 @@ void warn_of_unreachable() {
                     errhint("These nodes will receive the changes when they are back.")));
 }
 
-bool anything_parked() {
-  SPI_execute("SELECT meridian.parked_count()", false, 1);
-  return std::strcmp(first_value(), "0") != 0;
-}
-
 bool wait_converged(long timeout_ms) {
   SPI_connect();
   require_member();
@@ -91,7 +93,7 @@ bool wait_converged(long timeout_ms) {
   if (event == 0) event = compat::wait_event("MeridianConverge");
   long poll_ms = first_poll_ms;
   Peers peers = look(target);
-  while (peers.behind + peers.unreachable > 0) {
+  while (peers.behind + peers.unreachable > 0 || peers.parked) {
     const long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
     if (left <= 0) break;
     WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, std::min(poll_ms, left), event);
@@ -101,7 +103,7 @@ bool wait_converged(long timeout_ms) {
     peers = look(target);
   }
   if (peers.unreachable > 0) warn_of_unreachable();
-  const bool converged = peers.behind == 0 && !anything_parked();
+  const bool converged = peers.behind == 0 && !peers.parked;
   SPI_finish();
   return converged;
 }
