@@ -9,9 +9,7 @@
 namespace meridian::pg {
 namespace {
 
-Admission admission_of(WriteResult result) {
-  return result == WriteResult::done ? Admission::done : Admission::again;
-}
+Admission admission_of(WriteResult result) { return result == WriteResult::done ? Admission::done : Admission::again; }
 
 // The table's own constraints. NOT NULL is seen without the executor; CHECK and generated columns run code.
 Admission check_constraints(const Candidate& candidate, RowWriter* writer, Refusal* refusal) {
@@ -128,14 +126,11 @@ Admission write_carefully(const Candidate& candidate, Refusal* refusal) {
 }  // namespace
 
 Slots make_slots(Relation relation) {
-  const TupleDesc descriptor = RelationGetDescr(relation);
-  return {table_slot_create(relation, nullptr), MakeSingleTupleTableSlot(descriptor, &TTSOpsVirtual),
-          table_slot_create(relation, nullptr)};
+  return {table_slot_create(relation, nullptr), table_slot_create(relation, nullptr)};
 }
 
 void drop_slots(const Slots& slots) {
   ExecDropSingleTupleTableSlot(slots.found);
-  ExecDropSingleTupleTableSlot(slots.incoming);
   ExecDropSingleTupleTableSlot(slots.written);
 }
 

@@ -16,10 +16,9 @@
 
 namespace meridian::pg {
 
-/// The slots of one application: the local row, the incoming key, and the row to write.
+/// The slots of one application: the local row, and the row to write.
 struct Slots {
   TupleTableSlot* found;
-  TupleTableSlot* incoming;
   TupleTableSlot* written;
 };
 Slots make_slots(Relation relation);

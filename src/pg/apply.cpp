@@ -11,6 +11,7 @@
 #include "pg/parked.hpp"
 #include "pg/row_access.hpp"
 #include "pg/row_logic.hpp"
+#include "pg/row_lookup.hpp"
 #include "pg/settings.hpp"
 #include "pg/stat_tables.hpp"
 #include "pg/support/guard.hpp"
@@ -183,17 +184,17 @@ bool park_if_future(Relation relation, RowPlan* plan, const RowValues& incoming)
 
 void bring_delete(Relation relation, RowPlan* plan, const RowValues& key, const TombstoneData& tombstone, Look look) {
   const Arrival arrival = {relation, plan, make_slots(relation), key, nullptr};
-  store(arrival.slots.incoming, plan, key);
   for (;;) {
     CHECK_FOR_INTERRUPTS();
-    if (find_row(relation, plan, arrival.slots.incoming, arrival.slots.found)) {
+    if (find_row(relation, plan, key, arrival.slots.found)) {
       if (bury_found(arrival, tombstone, look)) break;
       continue;
     }
     // Somebody may be inserting the key right now: wait for the outcome, then look again.
+    store(arrival.slots.written, plan, key);
     RowWriter writer;
     begin_write(&writer, relation, plan);
-    const bool is_free = key_is_free(&writer, arrival.slots.incoming);
+    const bool is_free = key_is_free(&writer, arrival.slots.written);
     end_write(&writer);
     if (is_free) break;
   }
@@ -228,11 +229,9 @@ void apply_image(Relation relation, RowPlan* plan, HeapTuple image) {
 void apply_row(Relation relation, RowPlan* plan, const RowValues& row, const ParkedHistory* history) {
   if (park_if_future(relation, plan, row)) return;
   const Arrival arrival = {relation, plan, make_slots(relation), row, history};
-  store(arrival.slots.incoming, plan, row);
   for (bool done = false; !done;) {
     CHECK_FOR_INTERRUPTS();
-    done = find_row(relation, plan, arrival.slots.incoming, arrival.slots.found) ? merge_into(arrival)
-                                                                                 : insert_missing(arrival);
+    done = find_row(relation, plan, row, arrival.slots.found) ? merge_into(arrival) : insert_missing(arrival);
   }
   drop_slots(arrival.slots);
 }

@@ -77,8 +77,7 @@ RowValues row_from_texts(Relation relation, Datum texts) {
     row.nulls[i] = true;
     if (attribute->attisdropped || attribute->attgenerated != '\0') continue;
     const char* name = NameStr(attribute->attname);
-    JsonbValue* value =
-        getKeyJsonValueFromContainer(&object->root, name, static_cast<int>(std::strlen(name)), nullptr);
+    JsonbValue* value = getKeyJsonValueFromContainer(&object->root, name, static_cast<int>(std::strlen(name)), nullptr);
     if (value == nullptr) {
       row.values[i] = default_of(relation, attribute->attnum, &row.nulls[i]);
     } else if (value->type == jbvString) {

@@ -28,7 +28,7 @@ struct ParkedRow {
   HeapTuple stored;
   Oid table;
   std::int64_t key_hash;
-  Datum values;  ///< jsonb
+  Datum values;        ///< jsonb
   const char* detail;  ///< why it waits
   bool is_future;
   ParkedHistory history;

@@ -94,33 +94,6 @@ WriteResult lock_row(RowWriter* writer, TupleTableSlot* found) {
   return WriteResult::changed_meanwhile;
 }
 
-ScanKey key_scan(const RowPlan* plan, TupleTableSlot* source) {
-  auto* keys = static_cast<ScanKey>(palloc(sizeof(ScanKeyData) * plan->key_count));
-  for (int i = 0; i < plan->key_count; ++i) {
-    const KeyColumn& column = plan->keys[i];
-    bool is_null = false;
-    const Datum value = slot_getattr(source, column.attnum, &is_null);
-    ScanKeyEntryInitializeWithInfo(&keys[i], is_null ? SK_ISNULL : 0, static_cast<AttrNumber>(i + 1),
-                                   BTEqualStrategyNumber, InvalidOid, column.collation,
-                                   const_cast<FmgrInfo*>(&column.equals_info), value);
-  }
-  return keys;
-}
-
-bool same_key(const RowPlan* plan, TupleTableSlot* left, TupleTableSlot* right) {
-  for (int i = 0; i < plan->key_count; ++i) {
-    const KeyColumn& column = plan->keys[i];
-    bool left_null = false;
-    bool right_null = false;
-    const Datum a = slot_getattr(left, column.attnum, &left_null);
-    const Datum b = slot_getattr(right, column.attnum, &right_null);
-    if (left_null || right_null) return false;
-    if (!DatumGetBool(FunctionCall2Coll(const_cast<FmgrInfo*>(&column.equals_info), column.collation, a, b)))
-      return false;
-  }
-  return true;
-}
-
 }  // namespace
 
 bool writing_any_row() { return OidIsValid(written_relation); }
@@ -156,19 +129,6 @@ OwnerSwitch become_owner(const RowPlan* plan) {
 void become_caller(const OwnerSwitch& caller) {
   AtEOXact_GUC(false, caller.settings);
   SetUserIdAndSecContext(caller.user, caller.context);
-}
-
-bool find_row(Relation relation, const RowPlan* plan, TupleTableSlot* key_source, TupleTableSlot* row) {
-  Relation index = index_open(plan->key_index, RowExclusiveLock);
-  Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
-  IndexScanDesc scan = compat::index_beginscan(relation, index, snapshot, plan->key_count, 0);
-  index_rescan(scan, key_scan(plan, key_source), plan->key_count, nullptr, 0);
-  bool found = index_getnext_slot(scan, ForwardScanDirection, row);
-  if (found) ExecMaterializeSlot(row);
-  index_endscan(scan);
-  UnregisterSnapshot(snapshot);
-  index_close(index, NoLock);
-  return found && same_key(plan, key_source, row);
 }
 
 ResultRelInfo* open_target(RowWriter* writer) {

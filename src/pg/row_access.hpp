@@ -1,8 +1,6 @@
-// Finding and writing one row of a user table by primary key, without SQL.
+// Writing one row of a user table, without SQL. Finding it is in row_lookup.hpp.
 //
-// Finding uses an MVCC snapshot, never a dirty one: a row that exists is found, however fast others update it (a dirty
-// index scan misses rows whose new version lands on a page that was already read; that is how stock apply loses
-// updates). Updating is optimistic: nothing is locked beforehand, and a row that changed meanwhile is reported, for the
+// Updating is optimistic: nothing is locked beforehand, and a row that changed meanwhile is reported, for the
 // caller to read it again under a fresh snapshot. Writes fire the triggers of others that an apply worker would fire,
 // and never run ours; the caller has become the table's owner before, so that no code of the table's owner (triggers,
 // defaults, operators) runs with more rights. A RowWriter lives in the memory context it was begun in.
@@ -43,10 +41,6 @@ struct RowWriter {
 
 void begin_write(RowWriter* writer, Relation relation, RowPlan* plan);
 void end_write(RowWriter* writer);
-
-/// Fetches the live row with the key of `key_source` (a slot of the table's own shape) into `row`. False if there is
-/// none visible now.
-bool find_row(Relation relation, const RowPlan* plan, TupleTableSlot* key_source, TupleTableSlot* row);
 
 /// The table as a target of writes, and the same with all its indexes open.
 ResultRelInfo* open_target(RowWriter* writer);
