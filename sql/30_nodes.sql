@@ -201,7 +201,7 @@ BEGIN
   -- An error in EXECUTE would put the statement, password included, into the log as its context: raise it afresh.
   BEGIN
     EXECUTE format('CREATE SUBSCRIPTION %I CONNECTION %L PUBLICATION meridian WITH (create_slot = false, slot_name = %L, '
-                   'copy_data = false, streaming = off, binary = false, two_phase = false, enabled = false)',
+                   'copy_data = false, streaming = off, binary = true, two_phase = false, enabled = false)',
                    subscription, dsn, slot);
     RETURN;
   EXCEPTION WHEN OTHERS THEN

@@ -100,6 +100,7 @@ DECLARE
   c pg_class;
   kind text;
   can_defer boolean;
+  reference record;
 BEGIN
   SELECT * INTO c FROM pg_class WHERE oid = rel;
   kind := CASE c.relkind WHEN 'r' THEN NULL WHEN 'p' THEN 'a partitioned table' WHEN 'f' THEN 'a foreign table'
@@ -126,6 +127,27 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = 'feature_not_supported', MESSAGE = format('%s forces row-level security', rel),
       HINT = format('Changes of peers are written as the table''s owner, and policies would hide rows from the merge: ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', rel);
   END IF;
+  -- Columns travel in the binary form of their types; that of these is an oid, which each server gives out itself.
+  FOR reference IN
+    WITH RECURSIVE part(attname, type) AS (
+      SELECT a.attname, a.atttypid FROM pg_attribute a WHERE a.attrelid = rel AND a.attnum > 0 AND NOT a.attisdropped
+      UNION
+      SELECT p.attname, inner_type.oid
+        FROM part p
+        JOIN pg_type t ON t.oid = p.type
+        CROSS JOIN LATERAL (SELECT t.typbasetype UNION ALL SELECT t.typelem
+                            UNION ALL SELECT r.rngsubtype FROM pg_range r WHERE t.oid IN (r.rngtypid, r.rngmultitypid)
+                            UNION ALL SELECT a.atttypid FROM pg_attribute a WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) inner_type(oid)
+       WHERE inner_type.oid <> 0)
+    SELECT p.attname, format_type(p.type, NULL) AS type FROM part p
+     WHERE p.type IN ('regclass'::regtype, 'regproc'::regtype, 'regprocedure'::regtype, 'regoper'::regtype, 'regoperator'::regtype, 'regtype'::regtype,
+                      'regconfig'::regtype, 'regdictionary'::regtype, 'regrole'::regtype, 'regnamespace'::regtype, 'regcollation'::regtype)
+     LIMIT 1
+  LOOP
+    RAISE EXCEPTION USING ERRCODE = 'feature_not_supported', MESSAGE = format('column "%s" of %s holds %s', reference.attname, rel, reference.type),
+      DETAIL = 'Such a value is the number of an object of this server, which means another one, or none, elsewhere.',
+      HINT = format('ALTER TABLE %s ALTER COLUMN %I TYPE text, on every node', rel, reference.attname);
+  END LOOP;
   SELECT p.condeferrable INTO can_defer FROM pg_constraint p WHERE p.conrelid = rel AND p.contype = 'p';
   IF can_defer IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'invalid_table_definition', MESSAGE = format('%s has no primary key', rel),

@@ -89,7 +89,7 @@ AS $$
     JOIN pg_database d ON d.oid = s.subdbid AND d.datname = current_database()
     CROSS JOIN LATERAL (VALUES
       (NOT s.subenabled, 'disabled', 'enabled', 'ALTER SUBSCRIPTION %I ENABLE'),
-      (s.subbinary, 'binary', 'binary = false', 'ALTER SUBSCRIPTION %I SET (binary = false)'),
+      (NOT s.subbinary, 'not binary', 'binary = true', 'ALTER SUBSCRIPTION %I SET (binary = true)'),
       (to_jsonb(s) ->> 'substream' IN ('p'), 'streaming = parallel', 'streaming = off', 'ALTER SUBSCRIPTION %I SET (streaming = off)'),
       (s.subtwophasestate <> 'd', 'two_phase', 'two_phase = false', 'drop_node() and join() again: two_phase of subscription %I'),
       (NOT s.subpublications @> ARRAY['meridian'], 'without publication meridian', 'publication meridian', 'ALTER SUBSCRIPTION %I SET PUBLICATION meridian WITH (refresh = false)')

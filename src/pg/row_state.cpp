@@ -84,7 +84,8 @@ MERIDIAN_FUNCTION(meridian_row_state_recv)
   auto* message = reinterpret_cast<StringInfo>(PG_GETARG_POINTER(0));
   const int size = message->len - message->cursor;
   const auto* data = reinterpret_cast<const std::byte*>(pq_getmsgbytes(message, size));
-  return meridian::pg::to_datum(meridian::pg::keep(meridian::decode({data, static_cast<std::size_t>(size)})));
+  const meridian::pg::StateBytes bytes = meridian::pg::check_state({data, static_cast<std::size_t>(size)});
+  return meridian::pg::to_datum({bytes.data, bytes.size});
 }
 
 MERIDIAN_FUNCTION(meridian_row_state_send)

@@ -278,6 +278,15 @@ StateBytes parse_state(const char* text) {
   return {memory.bytes.data(), memory.bytes.size()};
 }
 
+StateBytes check_state(StateBytes bytes) {
+  Recalled& memory = scratch().incoming;
+  memory.valid = false;
+  decode({bytes.data, bytes.size}, memory.state);  // refuses every other form
+  memory.bytes.assign(bytes.data, bytes.data + bytes.size);
+  memory.valid = true;
+  return {memory.bytes.data(), memory.bytes.size()};
+}
+
 Hlc highest_stamp(const Shape& shape, const ImageState& image) {
   return recall(scratch().incoming, shape, image).highest_stamp();
 }

@@ -93,6 +93,9 @@ bool may_be_buried(const Shape& shape, const ImageState& local, const ImageState
 /// Bytes of the text form. They are remembered: an apply worker reads the text of an image and merges the image next.
 StateBytes parse_state(const char* text);
 
+/// The same for bytes from outside, after checking that they are the canonical form of a state.
+StateBytes check_state(StateBytes bytes);
+
 /// Largest stamp in an image.
 Hlc highest_stamp(const Shape& shape, const ImageState& image);
 

@@ -51,7 +51,7 @@ sql($us, q{SELECT meridian.replicate('booking')});
 
 # login compares deletes by time: births are equal, the smaller key keeps it.
 apart(q{INSERT INTO login VALUES (12, 'us', 'a')}, q{INSERT INTO login VALUES (11, 'eu', 'a')});
-expect_everywhere(\@nodes, 'SELECT id, name, email FROM login', '11|eu|a', 'one row keeps the key, the same on both nodes');
+expect_everywhere(\@nodes, 'SELECT id, name, email FROM login', '11|eu|a', 'P.1: one row keeps the key, the same on both nodes');
 is(parked($_, 'login'), '{"id": "12"}|unique', 'the other waits on ' . $_->name) foreach @nodes;
 is(sql($_, q{SELECT count(*), min(local_row ->> 'email'), min(remote_row ->> 'email') FROM meridian.conflicts WHERE kind = 'unique'}),
 	'1|a|a', 'both rows are in the history of ' . $_->name) foreach @nodes;
@@ -59,7 +59,7 @@ is(sql($us, q{SELECT meridian.wait_converged('1 s')}), 'f', 'nodes have not conv
 sql($us, q{UPDATE login SET email = 'b' WHERE id = 11});
 wait_converged($us);
 nothing_parked();
-expect_everywhere(\@nodes, 'SELECT id, name, email FROM login ORDER BY id', "11|eu|b\n12|us|a", 'it comes back when the key is free');
+expect_everywhere(\@nodes, 'SELECT id, name, email FROM login ORDER BY id', "11|eu|b\n12|us|a", 'P.2: it comes back when the key is free');
 
 # member has lives: the row that was born first keeps the key, whoever writes later. The constraint is deferrable.
 sql($us, q{INSERT INTO member VALUES (2, 'older', 'x', 1)});
@@ -72,7 +72,7 @@ is(parked($_, 'member'), '{"id": "1"}|unique', 'the younger waits on ' . $_->nam
 # What waits is part of the state: later writes merge with it. (Nobody can write it where it is not shown.)
 apart(q{SELECT 1}, q{INSERT INTO member VALUES (1, 'again', 'q', 7)});
 nothing_parked();
-same_everywhere(\@nodes, 'SELECT id, name, email, points FROM member ORDER BY id', 'a row inserted under the same key merges with it');
+same_everywhere(\@nodes, 'SELECT id, name, email, points FROM member ORDER BY id', 'P.3: a row inserted under the same key merges with it');
 is(sql($us, 'SELECT points FROM member WHERE id = 1'), '13', 'counters of both lives add up');
 
 # A chain: 21 and 22 want the keys of each other's, 20 is in the way of both.
@@ -97,7 +97,7 @@ sql($us, q{UPDATE plain SET note = 'longer than ten' WHERE id = 1});
 sql($us, q{UPDATE plain SET amount = amount + 1 WHERE id = 1}) for 1 .. 3;
 sql($us, q{UPDATE plain SET note = 'fine' WHERE id = 2});
 wait_until($eu, q{SELECT note = 'fine' FROM plain WHERE id = 2});
-pass('a row that a CHECK refuses does not hold up the next');
+pass('P.4: a row that a CHECK refuses does not hold up the next');
 wait_until($eu, q{SELECT count(*) = 1 AND max(images) = 4 FROM meridian.parked WHERE rel = 'plain'::regclass});
 is(parked($eu, 'plain'), '{"id": "1"}|check', 'images of one row are joined');
 is(sql($eu, 'SELECT id, note, amount FROM plain WHERE id = 1'), '1|a|10', 'the row stays as it was');
@@ -105,7 +105,7 @@ like(sql($eu, q{SELECT meridian.retry_parked(id) FROM meridian.parked}), qr/viol
 like(sql_error($eu, 'SELECT meridian.retry_parked(0)'), qr/42704.*no parked change has id 0/s, 'an id that is not there');
 sql($eu, 'ALTER TABLE plain DROP CONSTRAINT positive');
 is(sql($eu, q{SELECT meridian.retry_parked(id) FROM meridian.parked}), 'applied', 'it is applied when the cause is gone');
-same_everywhere(\@nodes, 'SELECT * FROM plain ORDER BY id', 'and nodes agree');
+same_everywhere(\@nodes, 'SELECT * FROM plain ORDER BY id', 'P.5: and nodes agree');
 
 sql($eu, $_) foreach
 	q{ALTER TABLE plain ALTER note SET NOT NULL},
@@ -118,12 +118,12 @@ is(parked($eu, 'plain'), qq({"id": "2"}|not_null\n{"id": "3"}|trigger), 'NOT NUL
 # A row that waits can be deleted, and the table altered.
 sql($us, q{DELETE FROM plain WHERE id = 3});
 wait_until($eu, q{SELECT count(*) = 0 FROM meridian.parked WHERE key = '{"id": "3"}'});
-is(sql($eu, 'SELECT count(*) FROM plain WHERE id = 3'), '0', 'a tombstone reaches what is parked');
+is(sql($eu, 'SELECT count(*) FROM plain WHERE id = 3'), '0', 'P.6: a tombstone reaches what is parked');
 sql($eu, 'DROP TRIGGER veto ON plain');
 on_all(\@nodes, q{ALTER TABLE plain ADD more text DEFAULT 'more', DROP note});
 nothing_parked();
 wait_converged(@nodes);
-same_everywhere(\@nodes, 'SELECT id, amount, more FROM plain ORDER BY id', 'a parked row fits an altered table');
+same_everywhere(\@nodes, 'SELECT id, amount, more FROM plain ORDER BY id', 'P.7: a parked row fits an altered table');
 
 sql($us, q{INSERT INTO booking VALUES (1, '[1,5)'), (2, '[3,8)')});
 wait_until($eu, q{SELECT reason = 'exclusion' FROM meridian.parked WHERE rel = 'booking'::regclass});
@@ -138,7 +138,7 @@ my $log = -s $eu->logfile;
 sql($us, q{UPDATE plain SET more = (SELECT string_agg(md5(g::text), '') FROM generate_series(1, 400) g) WHERE id = 1});
 sql($us, q{UPDATE plain SET more = 'next' WHERE id = 2});
 wait_until($eu, q{SELECT more = 'next' FROM plain WHERE id = 2});
-is(parked($eu, 'plain'), '{"id": "1"}|refused', 'an index entry that is too large: the worker fails once, then the row waits');
+is(parked($eu, 'plain'), '{"id": "1"}|refused', 'P.8: an index entry that is too large: the worker fails once, then the row waits');
 sql($us, q{UPDATE plain SET more = (SELECT string_agg(md5(g::text), '') FROM generate_series(2, 400) g) WHERE id = 4});
 arrive();
 my @failures = slurp_file($eu->logfile, $log) =~ /logical replication worker.*exited with exit code 1/g;
@@ -147,5 +147,8 @@ sql($eu, 'DROP INDEX wide');
 nothing_parked();
 wait_converged(@nodes);
 same_everywhere(\@nodes, 'SELECT id, amount, more FROM plain ORDER BY id', 'nodes converge');
+my @documented = slurp_file("$FindBin::RealBin/../../docs/guarantees.md") =~ /^\| (P\.\d+) \|/mg;
+my @tested = slurp_file(__FILE__) =~ /'(P\.\d+): /g;
+is_deeply([ sort @tested ], [ sort @documented ], 'every row of table P is tested');
 no_crash(@nodes);
 done_testing();
