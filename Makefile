@@ -52,7 +52,9 @@ TAP_TESTS = 1
 PROVE_TESTS ?= test/t/*.pl
 PROVE_FLAGS += -I test/perl
 endif
-EXTRA_CLEAN = $(OBJS:.o=.d) $(wildcard meridian--*.sql)
+# PostgreSQL's headers take four fifths of the time of compiling a file: they are compiled once, and put before each.
+PRECOMPILED = src/pg/support/postgres.hpp
+EXTRA_CLEAN = $(OBJS:.o=.d) $(wildcard meridian--*.sql) $(PRECOMPILED).gch
 
 # Without tests of a kind PGXS wants its variable undefined, not empty.
 ifeq (,$(REGRESS))
@@ -69,6 +71,10 @@ include $(PGXS)
 ISOLATION_TESTDB = $(CONTRIB_TESTDB)
 
 $(OBJS): $(MERIDIAN_TOP)/src/module.mk
+$(filter src/pg/%,$(OBJS)): $(PRECOMPILED).gch
+$(filter src/pg/%,$(OBJS)): private override CXXFLAGS += -include $(PRECOMPILED) -Winvalid-pch
+$(PRECOMPILED).gch: $(PRECOMPILED) $(MERIDIAN_TOP)/src/module.mk
+	$(CXX) $(CXXFLAGS) $(CPPFLAGS) -w -x c++-header -o $@ $<  # no warning of "#pragma once in main file"
 $(shlib): $(MERIDIAN_TOP)/src/exports.map
 -include $(OBJS:.o=.d)
 

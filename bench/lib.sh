@@ -52,7 +52,7 @@ build_in_copy() {
   local original pg_config
   as_owner mkdir -p -m 0755 "$BUILD"
   [ "$(stat -c %U "$BUILD")" = "$OWNER" ] || die "$BUILD exists and does not belong to user $OWNER"
-  rsync -a --delete --exclude=.git --exclude='*.o' --exclude='*.d' --exclude='*.so' --exclude='*.a' --exclude='/build*' \
+  rsync -a --delete --exclude=.git --exclude='*.o' --exclude='*.d' --exclude='*.so' --exclude='*.a' --exclude='*.gch' --exclude='/build*' \
     --exclude='/meridian--*.sql' --exclude=results --exclude=tmp_check "$TOP/" "$BUILD/tree/"
   [ "$(id -u)" != 0 ] || chown -R "$OWNER:" "$BUILD/tree"
   original=$(command -v "${PG_CONFIG:-pg_config}")

@@ -28,7 +28,7 @@ quietly() {
 
 copy_tree() {
   as_owner mkdir -p -m 0755 "$BUILD_DIR" && require_owner "$BUILD_DIR" || return 1
-  rsync -a --delete --exclude=.git --exclude='*.o' --exclude='*.d' --exclude='*.so' --exclude='*.a' --exclude='/build*' \
+  rsync -a --delete --exclude=.git --exclude='*.o' --exclude='*.d' --exclude='*.so' --exclude='*.a' --exclude='*.gch' --exclude='/build*' \
     --exclude='/meridian--*.sql' --exclude=results --exclude=tmp_check "$top/" "$BUILD_DIR/tree/" || return 1
   [ "$(id -u)" != 0 ] || chown -R "$OWNER:" "$BUILD_DIR/tree"
 }

@@ -23,7 +23,7 @@ check_suite() {
   local root
   root=$(tools/debian-root.sh create "$1")
   mkdir -p "$root/meridian"
-  rsync -a --delete --exclude=.git --exclude='*.o' --exclude='*.d' --exclude='*.so' --exclude='*.a' --exclude='/build*' \
+  rsync -a --delete --exclude=.git --exclude='*.o' --exclude='*.d' --exclude='*.so' --exclude='*.a' --exclude='*.gch' --exclude='/build*' \
     --exclude='/meridian--*.sql' --exclude=results --exclude='regression.*' --exclude=tmp_check ./ "$root/meridian/"
   # The simulator computes the same on every machine: once, in make check, is enough.
   tools/debian-root.sh run "$1" env MERIDIAN_CTEST='--exclude-regex ^sim_' /meridian/tools/check.sh "${parts[@]}"

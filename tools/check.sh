@@ -53,7 +53,7 @@ run_part() {  # NAME COMMAND...: runs the part if it is wanted, and remembers wh
 copy_tree() {
   mkdir -p "$tree"
   # Objects of the copy survive (excluded from deletion); those of the source tree belong to some other build.
-  rsync -a --delete --exclude=.git --exclude='*.o' --exclude='*.d' --exclude='*.so' --exclude='*.a' --exclude='/build*' \
+  rsync -a --delete --exclude=.git --exclude='*.o' --exclude='*.d' --exclude='*.so' --exclude='*.a' --exclude='*.gch' --exclude='/build*' \
     --exclude='/meridian--*.sql' --exclude=results --exclude='regression.*' --exclude=tmp_check "$source_dir/" "$tree/"
   if [ "$(id -u)" = 0 ]; then chown -R postgres: "$build_dir"; fi
 }
