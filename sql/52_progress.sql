@@ -102,6 +102,29 @@ CREATE FUNCTION meridian.last_write(state meridian.row_state, member integer) RE
   LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'meridian_last_write';
 COMMENT ON FUNCTION meridian.last_write(meridian.row_state, integer) IS 'Stamp of the latest write of a member, in any of its epochs, that the state knows; NULL if it knows none.';
 
+CREATE FUNCTION meridian.note_dropped(peer text) RETURNS void
+  LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  subscription name;
+BEGIN
+  UPDATE meridian.generation g SET held = 'dropped from the mesh', since = now() WHERE g.held IS DISTINCT FROM 'dropped from the mesh';
+  IF NOT FOUND THEN
+    RETURN;
+  END IF;
+  -- The slots that they ask for are gone.
+  FOR subscription IN SELECT s.subname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
+                       WHERE d.datname = current_database() AND s.subname ~ '^meridian_[0-9]+$' LOOP
+    EXECUTE format('ALTER SUBSCRIPTION %I DISABLE', subscription);
+  END LOOP;
+  RAISE LOG USING MESSAGE = format('meridian: this node was dropped from the mesh: node "%s" does not know it any more', peer),
+    HINT = 'Its streams are refused in both directions. Call meridian.leave() here, empty its tables, and meridian.join() again.';
+END
+$$;
+COMMENT ON FUNCTION meridian.note_dropped(text) IS 'Step: this node has learned from a peer that drop_node() removed it.';
+REVOKE ALL ON FUNCTION meridian.note_dropped(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.note_dropped(text) TO meridian_admin;
+
 -- Rows that arrive --------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION meridian.fold_progress() RETURNS trigger
@@ -124,7 +147,7 @@ CREATE FUNCTION meridian.read_tombstone_progress()
                  published_at timestamptz, received_at timestamptz, cut bigint, tombstones_held bigint, blocks_since timestamptz)
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-  SELECT m.name, m.id, CASE WHEN m.id = l.member THEN coalesce(g.held, 'self') ELSE c.state END,
+  SELECT m.name, m.id, CASE WHEN m.id <> l.member THEN c.state WHEN m.state = 'joining' THEN m.state ELSE coalesce(g.held, 'self') END,
          p.generation, p.epoch, p.safe,
          (SELECT jsonb_object_agg(coalesce(o.name, u.origin::text), u.applied)
             FROM unnest(p.origins, p.applied) u(origin, applied) LEFT JOIN meridian.member o ON o.id = u.origin),

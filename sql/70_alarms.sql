@@ -17,7 +17,7 @@ AS $$
   SELECT 'tombstone removal held', 'warning', g.since, m.name, format('node "%s" drops no tombstones: %s', m.name, g.held),
          'Repeat the meridian.drop_node() that was cut off.'
     FROM meridian.generation g JOIN meridian.local_member l ON true JOIN meridian.member m ON m.id = l.member
-   WHERE g.held IS NOT NULL
+   WHERE g.held <> 'dropped from the mesh'
      AND g.since < now() - current_setting('meridian.tombstone_alarm_age')::interval
   UNION ALL
   SELECT 'epoch raised', 'warning', g.since, m.name,
@@ -37,8 +37,23 @@ COMMENT ON FUNCTION meridian.tombstone_alarms() IS 'Alarms about tombstones that
 REVOKE ALL ON FUNCTION meridian.tombstone_alarms() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION meridian.tombstone_alarms() TO meridian_admin, pg_monitor;
 
+CREATE FUNCTION meridian.membership_alarms()
+  RETURNS TABLE (alarm text, severity text, since timestamptz, subject text, detail text, remedy text)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT g.held, 'error', g.since, m.name,
+         format('drop_node() removed node "%s" from the mesh: it receives nothing, and what is written here reaches nobody', m.name),
+         'SELECT meridian.leave(); empty its tables, then meridian.join() again.'
+    FROM meridian.generation g JOIN meridian.local_member l ON true JOIN meridian.member m ON m.id = l.member
+   WHERE g.held = 'dropped from the mesh'
+$$;
+COMMENT ON FUNCTION meridian.membership_alarms() IS 'Alarm of a node that was dropped from the mesh; read view meridian.alarms.';
+REVOKE ALL ON FUNCTION meridian.membership_alarms() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.membership_alarms() TO meridian_admin, pg_monitor;
+
 CREATE VIEW meridian.alarms AS
-  SELECT * FROM meridian.tombstone_alarms();
+  SELECT * FROM meridian.membership_alarms()
+  UNION ALL SELECT * FROM meridian.tombstone_alarms();
 COMMENT ON VIEW meridian.alarms IS 'What somebody must look at on this node, and what to do about it; empty if all is well.';
 COMMENT ON COLUMN meridian.alarms.alarm IS 'Kind of alarm.';
 COMMENT ON COLUMN meridian.alarms.severity IS 'warning: something grows or waits; error: something does not work.';

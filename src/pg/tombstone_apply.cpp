@@ -28,6 +28,7 @@ struct ArrivedTombstone {
   ArrayType* key;
   TombstoneData data;
   Hlc position;
+  bool is_laid_down;
 };
 
 ArrivedTombstone read_arrived(HeapTuple tuple, TupleDesc descriptor) {
@@ -44,7 +45,8 @@ ArrivedTombstone read_arrived(HeapTuple tuple, TupleDesc descriptor) {
            Hlc{static_cast<std::uint64_t>(DatumGetInt64(values[stamp]))},
            Actor{static_cast<std::uint32_t>(DatumGetInt64(values[actor]))},
            {reinterpret_cast<const std::byte*>(VARDATA_ANY(bytes)), VARSIZE_ANY_EXHDR(bytes)}},
-          Hlc{static_cast<std::uint64_t>(DatumGetInt64(values[written]))}};
+          Hlc{static_cast<std::uint64_t>(DatumGetInt64(values[written]))},
+          DatumGetBool(values[laid_down])};
 }
 
 void park_arrived(Relation tombstones, HeapTuple tuple, Hlc newest) {
@@ -74,10 +76,11 @@ HeapTuple receive(Relation relation, RowPlan* plan, Relation tombstones, HeapTup
   TombstoneData known = find_any_tombstone(relation, plan, row);
   const bool is_news = known.seen.data == nullptr || merge_tombstones(&known, arrived.data);
   if (!is_news) return nullptr;
-  apply_delete(relation, plan, row, arrived.data, Look::first);
+  // One that is laid down is applied everywhere, and comes with a copy only to lift new rows.
+  if (!arrived.is_laid_down) apply_delete(relation, plan, row, arrived.data, Look::first);
   const Hlc position = plan->mode == RowMode::state ? arrived.data.stamp : arrived.position;
   int replaced[] = {key_hash + 1, settled + 1, written + 1};
-  Datum values[] = {Int64GetDatum(hash_key(plan, row)), BoolGetDatum(false),
+  Datum values[] = {Int64GetDatum(hash_key(plan, row)), BoolGetDatum(arrived.is_laid_down),
                     Int64GetDatum(static_cast<std::int64_t>(position.value))};
   bool nulls[] = {false, false, false};
   return heap_modify_tuple_by_cols(tuple, RelationGetDescr(tombstones), 3, replaced, values, nulls);

@@ -61,10 +61,13 @@ std::string leave(Session& session) {
   const int id = here->facts.member;
   Mesh mesh(session, *here);
   // Also when others have dropped this node already.
+  bool known_somewhere = false;
   for (const auto& node : mesh.nodes()) {
     if (node->member.id == id) continue;
     const Rows known = node->db.query("SELECT FROM meridian.member WHERE id = $1", {std::to_string(id)});
-    if (known.count() > 0) drain(session, *here, node->member.id);
+    if (known.count() == 0) continue;
+    known_somewhere = true;
+    drain(session, *here, node->member.id);
   }
   // Our apply workers would take the slots on the others again.
   for (const Member& member : mesh.members()) {
@@ -72,7 +75,7 @@ std::string leave(Session& session) {
   }
   const int generation = mesh.generation() + 1;
   for (const auto& node : mesh.nodes()) {
-    if (node->member.id != id) remove_member(*node, id, generation);
+    if (known_somewhere && node->member.id != id) remove_member(*node, id, generation);
   }
   here->db.query("SELECT meridian.forget_mesh()");
   return {};
