@@ -166,6 +166,21 @@ void write_progress(const Standing& standing, std::int64_t parked) {
   SPI_finish();
 }
 
+// The marks stay where they are, but others hear how much is parked.
+void republish_parked(const Standing& standing, std::int64_t parked) {
+  const MemberStanding* own = own_standing(standing);
+  if (!own->published || own->parked == parked) return;
+  Oid types[] = {INT4OID, INT8OID};
+  Datum values[] = {Int32GetDatum(standing.self), Int64GetDatum(parked)};
+  SPI_connect();
+  const int outcome = SPI_execute_with_args(
+      "UPDATE meridian.progress SET parked = $2, published_at = pg_catalog.now() WHERE member OPERATOR(pg_catalog.=) "
+      "$1",
+      lengthof(types), types, values, nullptr, false, 0);
+  if (outcome != SPI_OK_UPDATE) elog(ERROR, "SPI_execute_with_args returned %s", SPI_result_code_string(outcome));
+  SPI_finish();
+}
+
 // The one row of the member, found by its key; false if there is none.
 bool find_row(Relation progress, Datum member, ItemPointer found) {
   ScanKeyData key;
@@ -208,7 +223,10 @@ void publish_progress() {
   if (!may_publish) return;
   const ParkedCounts parked = count_parked();
   if (!note.open) {
-    if (parked.tombstones > 0) return;
+    if (parked.tombstones > 0) {
+      republish_parked(standing, parked.all);
+      return;
+    }
     take_note(standing);
     if (is_old(standing, parked.all)) {
       forget_note();

@@ -8,12 +8,25 @@
 -- keeper_passes(task): returns when the keeper has begun and ended this task once more.
 CREATE PROCEDURE pg_temp.keeper_passes(wanted text) LANGUAGE plpgsql AS $$
 DECLARE
-  runs bigint := (SELECT k.runs FROM meridian.keeper_status() k WHERE k.task = wanted);
+  before bigint := (SELECT k.runs FROM meridian.keeper_status() k WHERE k.task = wanted);
 BEGIN
-  WHILE (SELECT k.runs < runs + 2 FROM meridian.keeper_status() k WHERE k.task = wanted) LOOP
+  WHILE (SELECT k.runs < before + 2 FROM meridian.keeper_status() k WHERE k.task = wanted) LOOP
     IF clock_timestamp() > now() + interval '3 min' THEN RAISE 'the keeper does not run'; END IF;
     PERFORM pg_sleep(0.01);
     COMMIT;
+  END LOOP;
+END
+$$;
+-- wait_for(condition): returns when it holds.
+CREATE PROCEDURE pg_temp.wait_for(condition text) LANGUAGE plpgsql AS $$
+DECLARE
+  holds boolean := false;
+BEGIN
+  WHILE NOT holds LOOP
+    IF clock_timestamp() > now() + interval '3 min' THEN RAISE 'timed out waiting for %', condition; END IF;
+    PERFORM pg_sleep(0.01);
+    COMMIT;
+    EXECUTE 'SELECT ' || condition INTO STRICT holds;
   END LOOP;
 END
 $$;
@@ -33,7 +46,7 @@ SELECT pg_temp.error_of('SELECT meridian.fold_progress()');
 DROP ROLE regress_meridian_user;
 
 -- who wrote last
-SELECT meridian.last_write('{entries:[1/1@10.0 last 20.0,1/2@10.0 last 30.0,2/1@10.0 last 15.0],groups:[0:1/2@10.0 last 30.0]}', m) >> 16 AS ms
+SELECT meridian.last_write('{entries:[1/1@10.0 last 20.0,2/1@10.0 last 15.0,1/2@10.0 last 30.0],groups:[0:1/2@10.0 last 30.0]}', m) >> 16 AS ms
   FROM generate_series(1, 3) m;
 SELECT meridian.last_write(NULL, 1);
 
@@ -85,6 +98,7 @@ INSERT INTO meridian.tombstone (table_id, key_hash, key, floor, stamp, actor, se
 CALL pg_temp.keeper_passes('removal');
 SELECT count(*) FROM pg_temp.graves;
 UPDATE meridian.generation SET held = NULL;
+CALL pg_temp.wait_for('count(*) = 12 FROM pg_temp.graves');
 CALL pg_temp.keeper_passes('removal');
 SELECT * FROM pg_temp.graves;
 -- all three have laid down what was written up to 40
@@ -95,29 +109,29 @@ SELECT alarm, severity, subject FROM meridian.alarms ORDER BY 1, 3;
 DELETE FROM meridian.parked_image;
 UPDATE meridian.replicated_table SET filled = true;
 SELECT pg_temp.arrives(2, 3, true, 500, '{1,3}', '{500,500}', 500), pg_temp.arrives(3, 3, true, 500, '{1,2}', '{500,500}', 500);
-CALL pg_temp.keeper_passes('removal');
-SELECT count(*) FROM pg_temp.graves;
+CALL pg_temp.wait_for('count(*) = 0 FROM pg_temp.graves');
 
--- what this node publishes: the marks of the others, nothing while a tombstone is parked
-CALL pg_temp.keeper_passes('progress');
+-- what this node publishes: the marks of the others, and none while a tombstone is parked
+CALL pg_temp.wait_for($$applied = '{500,500}' AND laid_down >= 500 FROM meridian.progress WHERE member = 1$$);
 SELECT generation, epoch, healed, origins, applied, parked FROM meridian.progress WHERE member = 1;
 INSERT INTO meridian.parked_image (id, rel, image, reason, detail, parked_at, retry_at) OVERRIDING SYSTEM VALUE
   VALUES (1, 'meridian.tombstone', '', 'a test', '', now(), 'infinity');
 SELECT pg_temp.arrives(2, 3, true, 600, '{1,3}', '{600,600}', 600);
 CALL pg_temp.keeper_passes('progress');
+CALL pg_temp.wait_for('parked = 1 FROM meridian.progress WHERE member = 1');
 SELECT applied, parked FROM meridian.progress WHERE member = 1;
 DELETE FROM meridian.parked_image;
-CALL pg_temp.keeper_passes('progress');
+CALL pg_temp.wait_for('parked = 0 AND applied[1] = 600 FROM meridian.progress WHERE member = 1');
 SELECT applied, parked FROM meridian.progress WHERE member = 1;
 -- in a later epoch it says that it may have lost something
 UPDATE meridian.local_member SET epoch = 2;
-CALL pg_temp.keeper_passes('progress');
+CALL pg_temp.wait_for('epoch = 2 FROM meridian.progress WHERE member = 1');
 SELECT epoch, healed FROM meridian.progress WHERE member = 1;
 SELECT alarm, subject FROM meridian.alarms;
 -- until all begin anew
 SELECT meridian.begin_generation(4);
 SELECT number, epoch, held FROM meridian.generation;
-CALL pg_temp.keeper_passes('progress');
+CALL pg_temp.wait_for('count(*) = 1 FROM meridian.progress');
 SELECT member, generation, epoch, healed, origins, applied FROM meridian.progress;
 
 DROP TABLE latest, unfilled, waits, note;

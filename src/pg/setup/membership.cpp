@@ -1,7 +1,7 @@
 // A dropped member that comes back finds its slots gone: its apply workers fail, and nobody asks it for changes. That
 // alone says nothing to whoever reads its log, and a peer that is down looks the same. So while a peer does not send, a
-// worker asks each peer; if one of the same mesh does not know this member, meridian.note_dropped() says so in the log and
-// in meridian.alarms and disables the subscriptions.
+// worker asks each peer; if one of the same mesh does not know this member, meridian.note_dropped() says so in the log
+// and in meridian.alarms and disables the subscriptions.
 //
 // The worker is one of its own, because connecting to a server that is down takes its time; there is at most one.
 
@@ -22,7 +22,8 @@ bool ask_sql(const char* question) {
   if (outcome != SPI_OK_SELECT) elog(ERROR, "SPI_execute returned %s", SPI_result_code_string(outcome));
   bool is_null = false;
   const bool answer = SPI_processed == 1 &&
-                      DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null)) && !is_null;
+                      DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null)) &&
+                      !is_null;
   SPI_finish();
   return answer;
 }
@@ -98,7 +99,8 @@ void ask_peers(const char* own_dsn) {
     const Rows self = here.query("SELECT member, mesh FROM meridian.local_member");
     if (self.count() == 0) return;
     for (const Member& peer : read_members(here)) {
-      if (peer.id == self.integer(0, 0) || !is_forgotten_by(session, peer, self.integer(0, 0), self.text(0, 1))) continue;
+      if (peer.id == self.integer(0, 0) || !is_forgotten_by(session, peer, self.integer(0, 0), self.text(0, 1)))
+        continue;
       here.query("SELECT meridian.note_dropped($1)", {peer.name});
       return;
     }
