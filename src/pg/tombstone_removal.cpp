@@ -3,7 +3,7 @@
 //   - those of a table whose rows are being copied outside the streams (not `filled`): a copy shows rows as they were
 //   when
 //     it began, and no progress speaks of it
-//   - those of a table of which a change is parked here: it may be an image of the deleted life, and comes late
+//   - those of a key of which a row is parked here: it may be an image of the deleted life, and comes late
 //   - all, while a member is joining (it has yet to hear of them), while the generation is held, and when the own epoch
 //     was raised in this generation
 //
@@ -29,11 +29,12 @@ constexpr std::int64_t most_per_pass = 10000;
 // Of the keeper; after a restart it is found again before anything is published.
 Hlc laid_down_upto;
 
-// Settled tombstones of tables that may lose theirs, by their places. $1: written at or below; $2: how many at most.
+// Settled tombstones that may go, by their places. $1: written at or below; $2: how many at most.
 #define MERIDIAN_PICK(condition)                                                                                      \
   "ctid = ANY (ARRAY(SELECT s.ctid FROM meridian.replicated_table t CROSS JOIN LATERAL "                              \
   "(SELECT x.ctid FROM meridian.tombstone x WHERE x.table_id = t.id AND x.settled AND x.written <= $1 AND " condition \
-  " LIMIT $2) s WHERE t.filled AND NOT EXISTS (SELECT FROM meridian.parked_image p WHERE p.rel = t.rel) LIMIT $2))"
+  " AND NOT EXISTS (SELECT FROM meridian.parked_image p WHERE p.rel = t.rel AND p.key_hash = x.key_hash) "            \
+  "LIMIT $2) s WHERE t.filled LIMIT $2))"
 #define MERIDIAN_BY_TIMESTAMP "EXISTS (SELECT FROM unnest(t.rules) r(rule) WHERE starts_with(r.rule, 'row=lww('))"
 
 constexpr const char* drop_stable =

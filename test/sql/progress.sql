@@ -87,18 +87,19 @@ SELECT pg_temp.attach('waits');
 CREATE TABLE note (id bigint PRIMARY KEY, at timestamptz);
 SELECT pg_temp.attach('note', 'row=lww(at)');
 UPDATE meridian.replicated_table SET filled = rel <> 'unfilled'::regclass;
-INSERT INTO meridian.parked_image (id, rel, image, reason, detail, parked_at, retry_at) OVERRIDING SYSTEM VALUE
-  VALUES (1, 'waits', '(1,x,)', 'a test', '', now(), 'infinity');
 CREATE VIEW pg_temp.graves AS
   SELECT t.rel, d.key[1] AS key, d.written, d.laid_down FROM meridian.tombstone d JOIN meridian.replicated_table t ON t.id = d.table_id ORDER BY 1, 2;
 INSERT INTO meridian.tombstone (table_id, key_hash, key, floor, stamp, actor, seen, written)
   SELECT t.id, 0, ARRAY[k.stamp::text], 0, k.stamp, 65538, '{}', k.stamp
     FROM meridian.replicated_table t, (VALUES (30), (45), (160), (171)) k(stamp);
+INSERT INTO meridian.parked_image (rel, key_hash, image, reason, sqlstate, detail, retry_at)
+  SELECT 'waits', d.key_hash, '{"id": "45"}', 'a test', '00000', '', 'infinity'
+    FROM meridian.tombstone d JOIN meridian.replicated_table t ON t.id = d.table_id WHERE t.rel = 'waits'::regclass AND d.key = '{45}';
 -- held: nothing goes
 CALL pg_temp.keeper_passes('removal');
 SELECT count(*) FROM pg_temp.graves;
 UPDATE meridian.generation SET held = NULL;
-CALL pg_temp.wait_for('count(*) = 12 FROM pg_temp.graves');
+CALL pg_temp.wait_for('count(*) = 10 FROM pg_temp.graves');
 CALL pg_temp.keeper_passes('removal');
 SELECT * FROM pg_temp.graves;
 -- all three have laid down what was written up to 40
@@ -114,8 +115,8 @@ CALL pg_temp.wait_for('count(*) = 0 FROM pg_temp.graves');
 -- what this node publishes: the marks of the others, and none while a tombstone is parked
 CALL pg_temp.wait_for($$applied = '{500,500}' AND laid_down >= 500 FROM meridian.progress WHERE member = 1$$);
 SELECT generation, epoch, healed, origins, applied, parked FROM meridian.progress WHERE member = 1;
-INSERT INTO meridian.parked_image (id, rel, image, reason, detail, parked_at, retry_at) OVERRIDING SYSTEM VALUE
-  VALUES (1, 'meridian.tombstone', '', 'a test', '', now(), 'infinity');
+INSERT INTO meridian.parked_image (rel, key_hash, image, reason, sqlstate, detail, retry_at)
+  VALUES ('meridian.tombstone', 0, '{}', 'a test', '00000', '', 'infinity');
 SELECT pg_temp.arrives(2, 3, true, 600, '{1,3}', '{600,600}', 600);
 CALL pg_temp.keeper_passes('progress');
 CALL pg_temp.wait_for('parked = 1 FROM meridian.progress WHERE member = 1');

@@ -10,6 +10,14 @@ constexpr int most_attempts = 5;
 constexpr const char* tombstone_columns = "table_id, key, floor, stamp, actor, seen, written, laid_down, key_hash";
 constexpr const char* tombstone_values = "table_id, key, floor, stamp, actor, seen, written, laid_down, 0";
 
+std::string column_list(Connection& db, const std::string& table) {
+  return db.query("SELECT meridian.copied_columns($1)", {table}).text(0, 0);
+}
+
+std::string parked_columns(Connection& db, const std::string& table) {
+  return db.query("SELECT meridian.parked_columns($1)", {table}).text(0, 0);
+}
+
 bool tells_who_wrote(const Table& table) { return table.rules.find("row=lww(") == std::string::npos; }
 
 }  // namespace
@@ -62,7 +70,7 @@ void Copier::copy_table(Node& source, Node& target, const Table& table, const Se
   Connection& from = connection(source);
   Connection& to = connection(target);
   const std::string id = std::to_string(table.id);
-  const std::string columns = from.query("SELECT meridian.copied_columns($1)", {table.name}).text(0, 0);
+  const std::string columns = column_list(from, table.name);
   std::string of_graves;
   std::string of_rows;
   if (selection.member != 0 && tells_who_wrote(table)) {
@@ -78,16 +86,17 @@ void Copier::copy_table(Node& source, Node& target, const Table& table, const Se
   to.copy_from(
       from, std::string("SELECT ") + tombstone_values + " FROM meridian.tombstone WHERE table_id = " + id + of_graves,
       into_graves);
+  // What is parked is kept as the texts of its columns, which is what travels.
+  const std::string parked_tombstones = parked_columns(from, "meridian.tombstone");
   to.copy_from(from,
-               std::string("SELECT ") + tombstone_values +
-                   " FROM (SELECT (p.image::meridian.tombstone).* FROM meridian.parked_image p WHERE p.rel = "
-                   "'meridian.tombstone'::regclass) t WHERE table_id = " +
+               "SELECT " + parked_tombstones +
+                   " FROM meridian.parked_image p WHERE p.rel = 'meridian.tombstone'::regclass AND "
+                   "(p.image ->> 'table_id')::integer = " +
                    id,
-               into_graves);
+               "meridian.tombstone (" + column_list(from, "meridian.tombstone") + ")");
   to.copy_from(from,
-               "SELECT " + columns + " FROM (SELECT (p.image::" + table.name +
-                   ").* FROM meridian.parked_image p JOIN meridian.replicated_table t ON t.rel = p.rel WHERE t.id = " +
-                   id + ") r",
+               "SELECT " + parked_columns(from, table.name) +
+                   " FROM meridian.parked_image p JOIN meridian.replicated_table t ON t.rel = p.rel WHERE t.id = " + id,
                into_rows);
   to.copy_from(from, "SELECT " + columns + " FROM ONLY " + table.name + of_rows, into_rows);
   from.query("COMMIT");
