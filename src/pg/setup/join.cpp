@@ -11,6 +11,7 @@
 // which begins only when `via` has applied all that M had written by then.
 
 #include <algorithm>
+#include <limits>
 
 #include "pg/setup/copy.hpp"
 #include "pg/setup/mesh.hpp"
@@ -206,13 +207,13 @@ void Join::prepare() {
 }
 
 /// From here on this node stamps what is written. Everybody knows it by now, so no tombstone is dropped any more that
-/// it has not heard of; those that some have dropped before lie below their clocks, and its stamps must not: others may
-/// still hold them.
+/// it has not heard of. Those that some have dropped before and others still hold were applied by all, so they lie
+/// below the clock of every member; and so this node's stamps lie above them.
 void Join::become_member() {
-  std::int64_t clock = 0;
+  std::int64_t clock = std::numeric_limits<std::int64_t>::max();
   for (const auto& node : mesh_->nodes()) {
     const std::string there = node->db.query("SELECT meridian.hlc_now()").text(0, 0);
-    clock = std::max(clock, static_cast<std::int64_t>(std::stoll(there)));
+    clock = std::min(clock, static_cast<std::int64_t>(std::stoll(there)));
   }
   here_->db.query("SELECT meridian.advance_clock($1)", {std::to_string(clock)});
 
