@@ -8,7 +8,7 @@ AS $$
          format('%s tombstones wait for node "%s" (%s), the oldest since %s', p.tombstones_held, p.node, p.state, p.blocks_since),
          CASE p.state WHEN 'epoch raised' THEN format('On another node: SELECT meridian.drop_node(%L); then let it join again.', p.node)
                       WHEN 'joining' THEN 'Repeat meridian.join() on that node, or give it up with meridian.drop_node().'
-                      WHEN 'other generation' THEN format('Repeat the meridian.drop_node() or meridian.leave() that did not reach node "%s", when it is reachable.', p.node)
+                      WHEN 'other generation' THEN 'A meridian.drop_node() did not reach every member: repeat it when all are reachable.'
                       ELSE format('Bring node "%s" and its links back (meridian.nodes), end transactions that stay open there, or: SELECT meridian.drop_node(%L)', p.node, p.node) END
     FROM meridian.tombstone_progress p
    WHERE p.tombstones_held > current_setting('meridian.tombstone_alarm_count')::bigint
