@@ -92,12 +92,14 @@ CREATE VIEW pg_temp.graves AS
 INSERT INTO meridian.tombstone (table_id, key_hash, key, floor, stamp, actor, seen, written)
   SELECT t.id, 0, ARRAY[k.stamp::text], 0, k.stamp, 65538, '{}', k.stamp
     FROM meridian.replicated_table t, (VALUES (30), (45), (160), (171)) k(stamp);
+-- held: nothing goes
+CALL pg_temp.wait_for('count(*) = 0 FROM meridian.tombstone WHERE NOT settled');
+CALL pg_temp.keeper_passes('removal');
+SELECT count(*) FROM pg_temp.graves;
+-- an image that came late is parked
 INSERT INTO meridian.parked_image (rel, key_hash, image, reason, sqlstate, detail, retry_at)
   SELECT 'waits', d.key_hash, '{"id": "45"}', 'a test', '00000', '', 'infinity'
     FROM meridian.tombstone d JOIN meridian.replicated_table t ON t.id = d.table_id WHERE t.rel = 'waits'::regclass AND d.key = '{45}';
--- held: nothing goes
-CALL pg_temp.keeper_passes('removal');
-SELECT count(*) FROM pg_temp.graves;
 UPDATE meridian.generation SET held = NULL;
 CALL pg_temp.wait_for('count(*) = 10 FROM pg_temp.graves');
 CALL pg_temp.keeper_passes('removal');
