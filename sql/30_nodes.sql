@@ -359,7 +359,7 @@ GRANT EXECUTE ON FUNCTION meridian.leave() TO meridian_admin;
 
 CREATE FUNCTION meridian.drop_node(name text) RETURNS void
   LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'meridian_drop_node';
-COMMENT ON FUNCTION meridian.drop_node(text) IS 'Removes another node, which may be gone, from every member that can be reached.';
+COMMENT ON FUNCTION meridian.drop_node(text) IS 'Removes another node, which may be gone, from every member that can be reached, after these have sent each other what they have of it.';
 REVOKE ALL ON FUNCTION meridian.drop_node(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION meridian.drop_node(text) TO meridian_admin;
 
