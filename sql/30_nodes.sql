@@ -151,8 +151,9 @@ BEGIN
            meridian.server_timeline()
       FROM pg_control_system() c
     ON CONFLICT DO NOTHING;
+  PERFORM meridian.begin_generation(1) WHERE NOT EXISTS (SELECT FROM meridian.generation);
   IF NOT EXISTS (SELECT FROM pg_publication WHERE pubname = 'meridian') THEN
-    CREATE PUBLICATION meridian FOR TABLE ONLY meridian.tombstone WITH (publish = 'insert');
+    CREATE PUBLICATION meridian FOR TABLE ONLY meridian.tombstone, ONLY meridian.progress WITH (publish = 'insert');
   END IF;
 END
 $$;
@@ -277,6 +278,7 @@ AS $$
 BEGIN
   PERFORM meridian.unsubscribe(peer);
   PERFORM meridian.drop_slot(peer);
+  DELETE FROM meridian.progress p WHERE p.member = peer;
   DELETE FROM meridian.member m WHERE m.id = peer;
 END
 $$;
@@ -303,6 +305,8 @@ BEGIN
   DROP PUBLICATION IF EXISTS meridian;
   PERFORM meridian.detach_table(t.id) FROM meridian.replicated_table t;
   DELETE FROM meridian.tombstone;
+  DELETE FROM meridian.progress;
+  DELETE FROM meridian.generation;
   DELETE FROM meridian.member;
   DELETE FROM meridian.issued_id;
   DELETE FROM meridian.local_member;
@@ -355,7 +359,7 @@ GRANT EXECUTE ON FUNCTION meridian.leave() TO meridian_admin;
 
 CREATE FUNCTION meridian.drop_node(name text) RETURNS void
   LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'meridian_drop_node';
-COMMENT ON FUNCTION meridian.drop_node(text) IS 'Removes another node, which may be gone, from every member that can be reached.';
+COMMENT ON FUNCTION meridian.drop_node(text) IS 'Removes another node, which may be gone, from every member that can be reached, after these have sent each other what they have of it.';
 REVOKE ALL ON FUNCTION meridian.drop_node(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION meridian.drop_node(text) TO meridian_admin;
 

@@ -10,7 +10,8 @@ CREATE TABLE meridian.replicated_table (
   added_at timestamptz NOT NULL DEFAULT now(),
   ids text NOT NULL CHECK (ids IN ('global', 'stepped', 'keep')),
   keys name[] NOT NULL,
-  key_undo jsonb NOT NULL DEFAULT '[]'
+  key_undo jsonb NOT NULL DEFAULT '[]',
+  filled boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE meridian.replicated_table IS 'Tables that replicate() attached; id, rules and ids are the same on every member.';
 COMMENT ON COLUMN meridian.replicated_table.id IS 'Number of the table in the mesh, never given twice.';
@@ -20,6 +21,7 @@ COMMENT ON COLUMN meridian.replicated_table.added_at IS 'When the table was atta
 COMMENT ON COLUMN meridian.replicated_table.ids IS 'How key columns are filled: global (meridian.next_id()), stepped (a sequence in steps of 64), keep.';
 COMMENT ON COLUMN meridian.replicated_table.keys IS 'Key columns that ids applies to.';
 COMMENT ON COLUMN meridian.replicated_table.key_undo IS 'What those columns had before, for unreplicate().';
+COMMENT ON COLUMN meridian.replicated_table.filled IS 'False while rows are copied between nodes outside the streams, and if that was cut off: its tombstones stay.';
 REVOKE ALL ON meridian.replicated_table FROM PUBLIC;
 GRANT SELECT ON meridian.replicated_table TO meridian_admin;
 

@@ -8,7 +8,9 @@ CREATE TABLE meridian.tombstone (
   stamp bigint NOT NULL,
   actor bigint NOT NULL,
   seen meridian.row_state NOT NULL,
-  settled boolean NOT NULL DEFAULT false
+  settled boolean NOT NULL DEFAULT false,
+  written bigint NOT NULL DEFAULT 9223372036854775807,
+  laid_down boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE meridian.tombstone IS 'Deleted rows, remembered so that a late image of them stays dead. Replicated to every member.';
 COMMENT ON COLUMN meridian.tombstone.table_id IS 'Table, as in meridian.replicated_table.';
@@ -19,8 +21,11 @@ COMMENT ON COLUMN meridian.tombstone.stamp IS 'Stamp of the delete: HLC, or micr
 COMMENT ON COLUMN meridian.tombstone.actor IS 'Who deleted: epoch and member.';
 COMMENT ON COLUMN meridian.tombstone.seen IS 'Last writes that the deleter had seen.';
 COMMENT ON COLUMN meridian.tombstone.settled IS 'True once no transaction that began before the tombstone was committed can still bring the row.';
+COMMENT ON COLUMN meridian.tombstone.written IS 'Where the clock of the deleting node stood: the stamp, or its HLC for lww() tables. By this the tombstone is known to be applied everywhere; the largest bigint: unknown, it stays.';
+COMMENT ON COLUMN meridian.tombstone.laid_down IS 'lww() tables: every member has applied it, so it buries nothing that arrives any more; it still lifts a new row of its key above the delete until all members have laid it down.';
 CREATE INDEX tombstone_key ON meridian.tombstone (table_id, key_hash);
 CREATE INDEX tombstone_unsettled ON meridian.tombstone (table_id) WHERE NOT settled;
+CREATE INDEX tombstone_written ON meridian.tombstone (table_id, laid_down, written) WHERE settled;
 
 CREATE TABLE meridian.conflict_history (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

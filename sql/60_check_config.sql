@@ -18,8 +18,8 @@ AS $$
     UNION ALL SELECT 'max_active_replication_origins', peers + other_subscriptions FROM need
     UNION ALL SELECT 'max_wal_senders', peers + other_senders FROM need
     UNION ALL SELECT 'max_logical_replication_workers', peers + other_subscriptions FROM need
-    -- Apply workers, their launcher, Meridian's keeper and one set-up worker.
-    UNION ALL SELECT 'max_worker_processes', peers + other_subscriptions + 3 FROM need
+    -- Apply workers, their launcher, Meridian's keeper, one set-up worker and one that asks peers whether they know this node.
+    UNION ALL SELECT 'max_worker_processes', peers + other_subscriptions + 4 FROM need
   )
   SELECT n.setting, format('at least %s for %s members', n.least, GREATEST($1, 2)), s.setting::integer >= n.least,
          format('%s = %s', n.setting, n.least + 4), true

@@ -12,8 +12,9 @@ Hlc applied_of(const PeerProgress& peer, std::uint16_t origin) noexcept {
   return position == peer.applied.end() ? never : position->upto;
 }
 
-/// Deletes stamped at or below this are applied by the peer, and all that it wrote before has arrived here.
-Hlc cut_of(const PeerProgress& peer, std::span<const std::uint16_t> members) noexcept {
+}  // namespace
+
+Hlc peer_cut(const PeerProgress& peer, std::span<const std::uint16_t> members) noexcept {
   if (peer.received < peer.safe) return never;  // something it wrote before may still be on the way
   Hlc cut = peer.safe;                          // its own deletes
   for (const std::uint16_t origin : members) {
@@ -22,15 +23,24 @@ Hlc cut_of(const PeerProgress& peer, std::span<const std::uint16_t> members) noe
   return cut;
 }
 
-}  // namespace
-
 Hlc stable_cut(std::uint16_t self, std::span<const std::uint16_t> members,
                std::span<const PeerProgress> peers) noexcept {
   Hlc cut{std::numeric_limits<std::uint64_t>::max()};
   for (const std::uint16_t member : members) {
     if (member == self) continue;
     const auto peer = std::ranges::find(peers, member, &PeerProgress::member);
-    cut = std::min(cut, peer == peers.end() ? never : cut_of(*peer, members));
+    cut = std::min(cut, peer == peers.end() ? never : peer_cut(*peer, members));
+  }
+  return cut;
+}
+
+Hlc forgotten_cut(std::uint16_t self, Hlc own, std::span<const std::uint16_t> members,
+                  std::span<const PeerProgress> peers) noexcept {
+  Hlc cut = own;
+  for (const std::uint16_t member : members) {
+    if (member == self) continue;
+    const auto peer = std::ranges::find(peers, member, &PeerProgress::member);
+    cut = std::min(cut, peer == peers.end() ? never : peer->laid_down);
   }
   return cut;
 }

@@ -8,6 +8,11 @@
 // was running at that moment has ended, and then publishes both, in the same stream as its changes. It does so
 // periodically, so a quiet member does not hold the others back; a dead one does, until it is dropped from the mesh.
 //
+// Where deletes are ordered by a timestamp that users set (lww()), forgetting takes two steps. New rows are not stamped
+// by the clock, so a tombstone still lifts a new row of its key above the delete, and a node that has forgotten must
+// not make rows that are dead elsewhere. First every member, for itself, lets a stable tombstone bury nothing any more
+// and publishes its cut (`laid_down`); what all have laid down may go.
+//
 // Source: Baquero, Almeida, Shoker, "Making operation-based CRDTs operation-based" (2014), on causal stability.
 #pragma once
 
@@ -32,7 +37,11 @@ struct PeerProgress {
   Hlc safe;  ///< the peer's clock when it read `applied`; its writes stamped at or below have ended
   std::vector<AppliedUpTo> applied;  ///< by the peer, at that moment; in any order
   Hlc received;                      ///< this node has received all that the peer stamped at or below
+  Hlc laid_down;                     ///< the peer's own cut: its tombstones at or below bury nothing any more
 };
+
+/// The stamp up to which deletes are applied by the peer, and all that it wrote before applying them has arrived here.
+[[nodiscard]] Hlc peer_cut(const PeerProgress& peer, std::span<const std::uint16_t> members) noexcept;
 
 /// The stamp up to which deletes are causally stable at node `self`: tombstones stamped at or below it may go.
 /// `members` are all members of the mesh; one without progress, or whose progress lacks another member, holds
@@ -40,6 +49,10 @@ struct PeerProgress {
 /// (`never`). Alone in the mesh, nothing does.
 [[nodiscard]] Hlc stable_cut(std::uint16_t self, std::span<const std::uint16_t> members,
                              std::span<const PeerProgress> peers) noexcept;
+
+/// The stamp up to which all members have laid down their tombstones; `own` is what node `self` has laid down.
+[[nodiscard]] Hlc forgotten_cut(std::uint16_t self, Hlc own, std::span<const std::uint16_t> members,
+                                std::span<const PeerProgress> peers) noexcept;
 
 /// True if a tombstone may be dropped. A merged tombstone carries its latest delete's stamp, and the cut covers all
 /// members' deletes, so those merged into it are stable too.

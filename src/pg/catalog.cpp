@@ -7,30 +7,29 @@
 namespace meridian::pg {
 namespace {
 
-constexpr const char* table_names[] = {"replicated_table", "tombstone", "conflict_history", "parked_image"};
+constexpr const char* table_names[] = {"replicated_table", "tombstone", "conflict_history", "parked_image", "progress"};
 static_assert(std::size(table_names) == static_cast<std::size_t>(Table::count));
+
+constexpr const char* index_names[] = {"tombstone_key",
+                                       "tombstone_unsettled",
+                                       "replicated_table_pkey",
+                                       "replicated_table_rel_key",
+                                       "progress_pkey",
+                                       "parked_image_pkey",
+                                       "parked_key",
+                                       "parked_due"};
+static_assert(std::size(index_names) == static_cast<std::size_t>(Index::count));
 
 Oid cached_tables[static_cast<std::size_t>(Table::count)];
 Oid cached_schema = InvalidOid;
-
-enum Index { tombstone_key, tombstone_unsettled, parked_id, parked_key, parked_due, index_count };
-constexpr const char* index_names[] = {"tombstone_key", "tombstone_unsettled", "parked_image_pkey", "parked_key",
-                                       "parked_due"};
-static_assert(std::size(index_names) == index_count);
-Oid cached_indexes[index_count];
+Oid cached_indexes[static_cast<std::size_t>(Index::count)];
 Oid cached_row_state = InvalidOid;
 
 void forget_oids(Datum, int, uint32) {
   std::memset(cached_tables, 0, sizeof(cached_tables));
-  cached_schema = InvalidOid;
   std::memset(cached_indexes, 0, sizeof(cached_indexes));
+  cached_schema = InvalidOid;
   cached_row_state = InvalidOid;
-}
-
-Oid index_oid(Index index) {
-  Oid& cached = cached_indexes[index];
-  if (!OidIsValid(cached)) cached = get_relname_relid(index_names[index], schema_oid());
-  return cached;
 }
 
 bool is_function_named(Oid function, const char* name) {
@@ -39,13 +38,13 @@ bool is_function_named(Oid function, const char* name) {
   return actual != nullptr && std::strcmp(actual, name) == 0;
 }
 
-// One row of replicated_table by an indexed column; the attributes are (id, rel, ...).
-Datum look_up_table(AttrNumber by, RegProcedure equals, Datum value, AttrNumber wanted, bool* found) {
+// One row of replicated_table by a column that has a unique index; the attributes are (id, rel, ...).
+Datum look_up_table(Index index, AttrNumber by, RegProcedure equals, Datum value, AttrNumber wanted, bool* found) {
   Relation relation = table_open(table_oid(Table::replicated_table), AccessShareLock);
   ScanKeyData key;
   ScanKeyInit(&key, by, BTEqualStrategyNumber, equals, value);
   Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
-  SysScanDesc scan = systable_beginscan(relation, InvalidOid, false, snapshot, 1, &key);
+  SysScanDesc scan = systable_beginscan(relation, index_oid(index), true, snapshot, 1, &key);
   HeapTuple tuple = systable_getnext(scan);
   Datum result = 0;
   *found = HeapTupleIsValid(tuple);
@@ -77,11 +76,11 @@ Oid table_oid(Table table) {
   return cached;
 }
 
-Oid tombstone_key_index() { return index_oid(tombstone_key); }
-Oid tombstone_unsettled_index() { return index_oid(tombstone_unsettled); }
-Oid parked_id_index() { return index_oid(parked_id); }
-Oid parked_key_index() { return index_oid(parked_key); }
-Oid parked_due_index() { return index_oid(parked_due); }
+Oid index_oid(Index index) {
+  Oid& cached = cached_indexes[static_cast<std::size_t>(index)];
+  if (!OidIsValid(cached)) cached = get_relname_relid(index_names[static_cast<std::size_t>(index)], schema_oid());
+  return cached;
+}
 
 bool is_resolving_function(Oid function) {
   return is_function_named(function, "resolve") || is_function_named(function, "lww");
@@ -99,13 +98,13 @@ Oid row_state_type() {
 
 std::int32_t find_table_id(Oid relation) {
   bool found = false;
-  const Datum id = look_up_table(2, F_OIDEQ, ObjectIdGetDatum(relation), 1, &found);
+  const Datum id = look_up_table(Index::table_by_rel, 2, F_OIDEQ, ObjectIdGetDatum(relation), 1, &found);
   return found ? DatumGetInt32(id) : 0;
 }
 
 Oid find_table(std::int32_t table_id) {
   bool found = false;
-  const Datum relation = look_up_table(1, F_INT4EQ, Int32GetDatum(table_id), 2, &found);
+  const Datum relation = look_up_table(Index::table_by_id, 1, F_INT4EQ, Int32GetDatum(table_id), 2, &found);
   return found ? DatumGetObjectId(relation) : InvalidOid;
 }
 

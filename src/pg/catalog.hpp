@@ -10,7 +10,20 @@
 
 namespace meridian::pg {
 
-enum class Table { replicated_table, tombstone, conflict_history, parked_image, count };
+enum class Table { replicated_table, tombstone, conflict_history, parked_image, progress, count };
+
+/// Indexes of our tables that are scanned without SQL.
+enum class Index {
+  tombstone_key,        ///< by (table_id, key_hash)
+  tombstone_unsettled,  ///< the tombstones that are not settled yet
+  table_by_id,
+  table_by_rel,
+  progress_by_member,
+  parked_id,
+  parked_key,  ///< by (rel, key_hash)
+  parked_due,  ///< by retry_at
+  count
+};
 
 /// Oid of one of our tables. Raises 55000 with a hint if the extension is not installed in this database.
 Oid table_oid(Table table);
@@ -22,14 +35,8 @@ bool is_lww_function(Oid function);
 /// Oid of the type meridian.row_state.
 Oid row_state_type();
 
-/// The index of meridian.tombstone by (table_id, key_hash).
-Oid tombstone_key_index();
-/// The index of the tombstones that are not settled yet.
-Oid tombstone_unsettled_index();
-/// The indexes of meridian.parked_image: by id, by (rel, key_hash), by retry_at.
-Oid parked_id_index();
-Oid parked_key_index();
-Oid parked_due_index();
+/// Oid of one of our indexes.
+Oid index_oid(Index index);
 
 /// Mesh-wide id of a table; 0 if it is not registered here.
 std::int32_t find_table_id(Oid relation);

@@ -125,6 +125,11 @@ Hlc tick(Hlc above) {
   }
 }
 
+Hlc clock_now() {
+  require_clock();
+  return Hlc{pg_atomic_read_u64(&clock_state->now)};
+}
+
 void observe(Hlc seen) {
   require_clock();
   if (seen.value <= pg_atomic_read_u64(&clock_state->now)) return;

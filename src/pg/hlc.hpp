@@ -25,6 +25,9 @@ void require_clock();
 /// Raises 22008 if `above` is the end of time.
 Hlc tick(Hlc above = never);
 
+/// Where the clock stands: the newest stamp issued or seen.
+Hlc clock_now();
+
 /// Moves the clock to at least `seen`, so that every later stamp is larger. Raises 22008 if `seen` is the end of time.
 void observe(Hlc seen);
 

@@ -218,6 +218,11 @@ bool is_member() {
   return read_local_member(&member);
 }
 
+bool is_confirmed_member() {
+  LocalMember member;
+  return read_local_member(&member) && decide(member).action == IdentityAction::accept;
+}
+
 void forget_identity() { changed_here = true; }
 
 void confirm_promoted_identity() {

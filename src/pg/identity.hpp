@@ -16,6 +16,9 @@ Actor local_actor();
 /// True if create_node() or join() was done in this database. Raises nothing of its own.
 bool is_member();
 
+/// True if this server is a member and the one that writes for it. Raises nothing of its own; not for a standby.
+bool is_confirmed_member();
+
 /// Drops the cached identity: for this transaction now, for everybody when it commits. The trigger on
 /// meridian.local_member calls it, so code that changes that table through SQL need not.
 void forget_identity();

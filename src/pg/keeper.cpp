@@ -13,10 +13,13 @@
 #include "pg/hlc.hpp"
 #include "pg/identity.hpp"
 #include "pg/parked.hpp"
+#include "pg/progress.hpp"
 #include "pg/settings.hpp"
+#include "pg/setup/membership.hpp"
 #include "pg/support/compat.hpp"
 #include "pg/support/function.hpp"
 #include "pg/tombstone.hpp"
+#include "pg/tombstone_removal.hpp"
 
 namespace meridian::pg {
 namespace {
@@ -30,10 +33,10 @@ struct Task {
 
 /// Identity comes first: the others may need it.
 constexpr Task tasks[] = {
-    {"identity", 1000, confirm_promoted_identity},
-    {"clock", 1000, keep_clock_ahead},
-    {"tombstones", 1000, settle_tombstones},
-    {"parked", 1000, retry_parked},
+    {"identity", 1000, confirm_promoted_identity}, {"clock", 1000, keep_clock_ahead},
+    {"tombstones", 1000, settle_tombstones},       {"parked", 1000, retry_parked},
+    {"removal", 1000, drop_stable_tombstones},     {"progress", 1000, publish_progress},
+    {"membership", 5000, setup::watch_membership},
 };
 constexpr std::size_t task_count = std::size(tasks);
 

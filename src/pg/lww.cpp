@@ -91,7 +91,7 @@ HeapTuple stamp_timestamp_insert(Relation relation, const RowPlan* plan, HeapTup
   if (time == PG_INT64_MIN) time = now_for(plan);
   // A key that was deleted comes back only above the delete. The xid first: see stamp_state_insert().
   if (plan->table_id != 0) GetCurrentTransactionId();
-  const TombstoneData tombstone = find_tombstone(relation, plan, row);
+  const TombstoneData tombstone = find_any_tombstone(relation, plan, row);
   if (tombstone.seen.data != nullptr) time = std::max(time, after(static_cast<std::int64_t>(tombstone.stamp.value)));
   refuse_infinity(relation, plan, time);
   const bool external = fetch_external_values(relation, plan, &row);
@@ -113,7 +113,7 @@ HeapTuple stamp_timestamp_update(Relation relation, const RowPlan* plan, HeapTup
   }
   if (!same_key(plan, old_row, new_row)) {
     add_tombstone(relation, plan, old_row, timestamp_tombstone(time));
-    const TombstoneData tombstone = find_tombstone(relation, plan, new_row);
+    const TombstoneData tombstone = find_any_tombstone(relation, plan, new_row);
     if (tombstone.seen.data != nullptr) time = std::max(time, after(static_cast<std::int64_t>(tombstone.stamp.value)));
   }
   refuse_infinity(relation, plan, time);

@@ -74,7 +74,7 @@ void for_each_refused(Relation parked, Relation relation, const RowPlan* plan, c
   ScanKeyInit(&keys[0], parked_rel + 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(RelationGetRelid(relation)));
   ScanKeyInit(&keys[1], parked_key_hash + 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(hash_key(plan, key)));
   Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
-  SysScanDesc scan = systable_beginscan(parked, parked_key_index(), true, snapshot, 2, keys);
+  SysScanDesc scan = systable_beginscan(parked, index_oid(Index::parked_key), true, snapshot, 2, keys);
   while (HeapTuple tuple = systable_getnext(scan)) {
     ParkedRow row = read_parked(tuple, RelationGetDescr(parked));
     const RowValues values = row_from_texts(relation, row.values);
@@ -150,7 +150,7 @@ int due_rows(Relation parked, std::int64_t (&ids)[tried_per_pass]) {
   int count = 0;
   const TimestampTz now = GetCurrentTimestamp();
   Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
-  Relation index = index_open(parked_due_index(), AccessShareLock);
+  Relation index = index_open(index_oid(Index::parked_due), AccessShareLock);
   SysScanDesc scan = systable_beginscan_ordered(parked, index, snapshot, 0, nullptr);
   while (HeapTuple tuple = count < tried_per_pass ? systable_getnext_ordered(scan, ForwardScanDirection) : nullptr) {
     bool is_null = false;

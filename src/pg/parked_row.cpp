@@ -107,7 +107,7 @@ bool find_parked(Relation parked, std::int64_t id, ParkedRow* row) {
   ScanKeyData key;
   ScanKeyInit(&key, parked_id + 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(id));
   Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
-  SysScanDesc scan = systable_beginscan(parked, parked_id_index(), true, snapshot, 1, &key);
+  SysScanDesc scan = systable_beginscan(parked, index_oid(Index::parked_id), true, snapshot, 1, &key);
   HeapTuple tuple = systable_getnext(scan);
   const bool found = HeapTupleIsValid(tuple);
   if (found) *row = read_parked(tuple, RelationGetDescr(parked));

@@ -64,6 +64,15 @@ const char* compare_bytes(std::span<const std::byte> left, std::span<const std::
   return "concurrent";
 }
 
+// 0 if the member never wrote the row.
+std::uint64_t last_write_of(std::span<const std::byte> bytes, std::uint32_t member) {
+  std::uint64_t last = 0;
+  for (const Entry& entry : decode(bytes).entries) {
+    if (entry.actor.member() == member) last = std::max(last, entry.last.value);
+  }
+  return last;
+}
+
 }  // namespace
 }  // namespace meridian::pg
 
@@ -110,4 +119,12 @@ MERIDIAN_FUNCTION(meridian_compare_states)
 {
   PG_RETURN_TEXT_P(
       cstring_to_text(meridian::pg::compare_bytes(payload(argument(fcinfo, 0)), payload(argument(fcinfo, 1)))));
+}
+
+MERIDIAN_FUNCTION(meridian_last_write)
+{
+  const auto last =
+      meridian::pg::last_write_of(payload(argument(fcinfo, 0)), static_cast<std::uint32_t>(PG_GETARG_INT32(1)));
+  if (last == 0) PG_RETURN_NULL();
+  PG_RETURN_INT64(static_cast<std::int64_t>(last));
 }

@@ -11,6 +11,14 @@ char* region_name;
 char* database_name;
 int max_clock_skew_ms;
 
+namespace {
+
+// Read by views only.
+int tombstone_alarm_age_s;
+int tombstone_alarm_count;
+
+}  // namespace
+
 void define_settings() {
   const GucContext fixed = process_shared_preload_libraries_in_progress ? PGC_POSTMASTER : PGC_SIGHUP;
 
@@ -24,6 +32,15 @@ void define_settings() {
   DefineCustomIntVariable("meridian.max_clock_skew", "How far in the future a stamp from a peer may lie.",
                           "A row image beyond it is set aside until this server's clock has passed it.",
                           &max_clock_skew_ms, 5000, 100, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS, nullptr, nullptr, nullptr);
+
+  DefineCustomIntVariable("meridian.tombstone_alarm_age",
+                          "From what age a tombstone that cannot be dropped is an alarm.",
+                          "See the views meridian.alarms and meridian.tombstone_progress.", &tombstone_alarm_age_s,
+                          3600, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_S, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("meridian.tombstone_alarm_count",
+                          "How many tombstones a member may hold back before it is an alarm.",
+                          "See the views meridian.alarms and meridian.tombstone_progress.", &tombstone_alarm_count,
+                          1'000'000, 0, INT_MAX, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
 
   MarkGUCPrefixReserved("meridian");
 }

@@ -3,12 +3,13 @@
 #include <algorithm>
 
 #include "pg/catalog.hpp"
+#include "pg/hlc.hpp"
 #include "pg/stat_tables.hpp"
 
 namespace meridian::pg {
 namespace {
 
-enum TombstoneColumn { table_id, key_hash, key, floor, stamp, actor, seen, settled, columns };
+using namespace tombstone_column;
 
 // Text of dates, times and floats depends on settings; the key travels, so the settings are pinned while it is made.
 bool depends_on_settings(Oid type) {
@@ -65,6 +66,45 @@ TombstoneData copy_tombstone(const TombstoneData& tombstone) {
   return copy;
 }
 
+// Where the clock stands as the delete is written. Its transaction has an xid, so the keeper publishes no progress at
+// or above the stamp before the transaction has ended. A server that was restarted without preload has no clock: the
+// tombstone stays.
+std::int64_t writing_position(const RowPlan* plan, const TombstoneData& tombstone) {
+  if (plan->mode == RowMode::state) return static_cast<std::int64_t>(tombstone.stamp.value);
+  return clock_available() ? static_cast<std::int64_t>(tick().value) : PG_INT64_MAX;
+}
+
+enum class Which { burying, all };
+
+TombstoneData find(Relation relation, const RowPlan* plan, const RowValues& row, Which which) {
+  TombstoneData known;
+  if (plan->table_id == 0) return known;
+  Relation tombstones = table_open(table_oid(Table::tombstone), AccessShareLock);
+  const TupleDesc descriptor = RelationGetDescr(tombstones);
+  ScanKeyData keys[2];
+  ScanKeyInit(&keys[0], table_id + 1, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(plan->table_id));
+  ScanKeyInit(&keys[1], key_hash + 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(hash_key(plan, row)));
+  Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+  SysScanDesc scan = systable_beginscan(tombstones, index_oid(Index::tombstone_key), true, snapshot, 2, keys);
+  HeapTuple tuple = nullptr;
+  while (HeapTupleIsValid(tuple = systable_getnext(scan))) {
+    bool is_null = false;
+    if (which == Which::burying && DatumGetBool(heap_getattr(tuple, laid_down + 1, descriptor, &is_null))) continue;
+    ArrayType* texts = DatumGetArrayTypePCopy(heap_getattr(tuple, key + 1, descriptor, &is_null));
+    if (!same_key(plan, parse_key(relation, plan, texts), row)) continue;
+    TombstoneData found = read_tombstone(tuple, descriptor);
+    if (known.seen.data == nullptr) {
+      known = found;
+    } else if (merge_tombstones(&known, found)) {
+      known = copy_tombstone(known);
+    }
+  }
+  systable_endscan(scan);
+  UnregisterSnapshot(snapshot);
+  table_close(tombstones, AccessShareLock);
+  return known;
+}
+
 }  // namespace
 
 std::int64_t hash_key(const RowPlan* plan, const RowValues& row) {
@@ -107,30 +147,11 @@ RowValues parse_key(Relation relation, const RowPlan* plan, ArrayType* key_array
 }
 
 TombstoneData find_tombstone(Relation relation, const RowPlan* plan, const RowValues& row) {
-  TombstoneData known;
-  if (plan->table_id == 0) return known;
-  Relation tombstones = table_open(table_oid(Table::tombstone), AccessShareLock);
-  ScanKeyData keys[2];
-  ScanKeyInit(&keys[0], table_id + 1, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(plan->table_id));
-  ScanKeyInit(&keys[1], key_hash + 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(hash_key(plan, row)));
-  Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
-  SysScanDesc scan = systable_beginscan(tombstones, tombstone_key_index(), true, snapshot, 2, keys);
-  HeapTuple tuple = nullptr;
-  while (HeapTupleIsValid(tuple = systable_getnext(scan))) {
-    bool is_null = false;
-    ArrayType* texts = DatumGetArrayTypePCopy(heap_getattr(tuple, key + 1, RelationGetDescr(tombstones), &is_null));
-    if (!same_key(plan, parse_key(relation, plan, texts), row)) continue;
-    TombstoneData found = read_tombstone(tuple, RelationGetDescr(tombstones));
-    if (known.seen.data == nullptr) {
-      known = found;
-    } else if (merge_tombstones(&known, found)) {
-      known = copy_tombstone(known);
-    }
-  }
-  systable_endscan(scan);
-  UnregisterSnapshot(snapshot);
-  table_close(tombstones, AccessShareLock);
-  return known;
+  return find(relation, plan, row, Which::burying);
+}
+
+TombstoneData find_any_tombstone(Relation relation, const RowPlan* plan, const RowValues& row) {
+  return find(relation, plan, row, Which::all);
 }
 
 void add_tombstone(Relation, const RowPlan* plan, const RowValues& row, const TombstoneData& tombstone) {
@@ -147,6 +168,8 @@ void add_tombstone(Relation, const RowPlan* plan, const RowValues& row, const To
   std::memcpy(VARDATA(bytes), tombstone.seen.data, tombstone.seen.size);
   values[seen] = PointerGetDatum(bytes);
   values[settled] = BoolGetDatum(false);
+  values[written] = Int64GetDatum(writing_position(plan, tombstone));
+  values[laid_down] = BoolGetDatum(false);
   values[key] = PointerGetDatum(key_texts(plan, row));
   Relation tombstones = table_open(table_oid(Table::tombstone), RowExclusiveLock);
   insert_row_into(tombstones, values, nulls);

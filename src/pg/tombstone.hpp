@@ -10,10 +10,20 @@
 
 namespace meridian::pg {
 
-/// What is known to be deleted of the key of `row`, under a fresh snapshot. All zero if nothing is.
+/// Columns of meridian.tombstone, from 0.
+namespace tombstone_column {
+enum : int { table_id, key_hash, key, floor, stamp, actor, seen, settled, written, laid_down, columns };
+}
+
+/// What is known to be deleted of the key of `row` and buries what arrives, under a fresh snapshot. All zero if nothing
+/// is.
 TombstoneData find_tombstone(Relation relation, const RowPlan* plan, const RowValues& row);
 
-/// Adds a tombstone for the key of `row`, unsettled: see tombstone_apply.cpp.
+/// The same, with tombstones that are laid down and only lift new rows above the delete.
+TombstoneData find_any_tombstone(Relation relation, const RowPlan* plan, const RowValues& row);
+
+/// Adds a tombstone of a local delete of the key of `row`, unsettled: see tombstone_apply.cpp. The transaction has an
+/// xid.
 void add_tombstone(Relation relation, const RowPlan* plan, const RowValues& row, const TombstoneData& tombstone);
 
 /// Hash of a key by its own types, for this node only.
@@ -28,5 +38,8 @@ void receive_parked_tombstone(Relation tombstones, HeapTuple tuple);
 /// Keeper task: probes once more the keys of tombstones that arrived when the row was not there, after all transactions
 /// that ran at their commit have ended.
 void settle_tombstones();
+
+/// True if a tombstone that is not settled was written by a transaction before `limit`.
+bool any_unsettled_before(TransactionId limit);
 
 }  // namespace meridian::pg

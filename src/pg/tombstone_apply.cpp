@@ -21,12 +21,14 @@
 namespace meridian::pg {
 namespace {
 
-enum TombstoneColumn { table_id, key_hash, key, floor, stamp, actor, seen, settled, columns };
+using namespace tombstone_column;
 
 struct ArrivedTombstone {
   std::int32_t table;
   ArrayType* key;
   TombstoneData data;
+  Hlc position;
+  bool is_laid_down;
 };
 
 ArrivedTombstone read_arrived(HeapTuple tuple, TupleDesc descriptor) {
@@ -42,7 +44,9 @@ ArrivedTombstone read_arrived(HeapTuple tuple, TupleDesc descriptor) {
           {Hlc{static_cast<std::uint64_t>(DatumGetInt64(values[floor]))},
            Hlc{static_cast<std::uint64_t>(DatumGetInt64(values[stamp]))},
            Actor{static_cast<std::uint32_t>(DatumGetInt64(values[actor]))},
-           {reinterpret_cast<const std::byte*>(VARDATA_ANY(bytes)), VARSIZE_ANY_EXHDR(bytes)}}};
+           {reinterpret_cast<const std::byte*>(VARDATA_ANY(bytes)), VARSIZE_ANY_EXHDR(bytes)}},
+          Hlc{static_cast<std::uint64_t>(DatumGetInt64(values[written]))},
+          DatumGetBool(values[laid_down])};
 }
 
 void park_arrived(Relation tombstones, HeapTuple tuple, Hlc newest) {
@@ -52,26 +56,34 @@ void park_arrived(Relation tombstones, HeapTuple tuple, Hlc newest) {
   park_future(tombstones, nullptr, {values, nulls}, newest);
 }
 
+bool too_far(Hlc stamp) { return too_far_ahead(stamp, physical_ms(), static_cast<std::uint64_t>(max_clock_skew_ms)); }
+
 // Returns the tuple to store, or null if there is nothing new in it, or it is parked.
 HeapTuple receive(Relation relation, RowPlan* plan, Relation tombstones, HeapTuple tuple,
                   const ArrivedTombstone& arrived) {
   if (plan->mode == RowMode::state) {
     const Hlc newest{std::max(arrived.data.stamp.value, arrived.data.floor.value)};
-    if (too_far_ahead(newest, physical_ms(), static_cast<std::uint64_t>(max_clock_skew_ms))) {
+    if (too_far(newest)) {
       park_arrived(tombstones, tuple, newest);
       return nullptr;
     }
     observe(newest);
+  } else if (clock_available() && !too_far(arrived.position)) {
+    // The clock passes the delete, so that this node's progress can.
+    observe(arrived.position);
   }
   const RowValues row = parse_key(relation, plan, arrived.key);
-  TombstoneData known = find_tombstone(relation, plan, row);
+  TombstoneData known = find_any_tombstone(relation, plan, row);
   const bool is_news = known.seen.data == nullptr || merge_tombstones(&known, arrived.data);
   if (!is_news) return nullptr;
-  apply_delete(relation, plan, row, arrived.data, Look::first);
-  int replaced[] = {key_hash + 1, settled + 1};
-  Datum values[] = {Int64GetDatum(hash_key(plan, row)), BoolGetDatum(false)};
-  bool nulls[] = {false, false};
-  return heap_modify_tuple_by_cols(tuple, RelationGetDescr(tombstones), 2, replaced, values, nulls);
+  // One that is laid down is applied everywhere, and comes with a copy only to lift new rows.
+  if (!arrived.is_laid_down) apply_delete(relation, plan, row, arrived.data, Look::first);
+  const Hlc position = plan->mode == RowMode::state ? arrived.data.stamp : arrived.position;
+  int replaced[] = {key_hash + 1, settled + 1, written + 1};
+  Datum values[] = {Int64GetDatum(hash_key(plan, row)), BoolGetDatum(arrived.is_laid_down),
+                    Int64GetDatum(static_cast<std::int64_t>(position.value))};
+  bool nulls[] = {false, false, false};
+  return heap_modify_tuple_by_cols(tuple, RelationGetDescr(tombstones), 3, replaced, values, nulls);
 }
 
 HeapTuple apply_arrived(Relation tombstones, HeapTuple tuple) {
@@ -139,7 +151,7 @@ void settle_tombstones() {
   Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
   if (!round.open) round = {true, snapshot->xmin, XidFromFullTransactionId(ReadNextFullTransactionId())};
   const bool ready = TransactionIdPrecedesOrEquals(round.horizon, GetOldestActiveTransactionId());
-  SysScanDesc scan = systable_beginscan(tombstones, tombstone_unsettled_index(), true, snapshot, 0, nullptr);
+  SysScanDesc scan = systable_beginscan(tombstones, index_oid(Index::tombstone_unsettled), true, snapshot, 0, nullptr);
   int settled_now = 0;
   enter_apply_mode();
   while (HeapTuple tuple = ready && settled_now < settled_per_pass ? systable_getnext(scan) : nullptr) {
@@ -155,6 +167,20 @@ void settle_tombstones() {
   systable_endscan(scan);
   UnregisterSnapshot(snapshot);
   table_close(tombstones, RowExclusiveLock);
+}
+
+bool any_unsettled_before(TransactionId limit) {
+  Relation tombstones = table_open(table_oid(Table::tombstone), AccessShareLock);
+  Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+  SysScanDesc scan = systable_beginscan(tombstones, index_oid(Index::tombstone_unsettled), true, snapshot, 0, nullptr);
+  bool found = false;
+  while (HeapTuple tuple = found ? nullptr : systable_getnext(scan)) {
+    found = TransactionIdPrecedes(HeapTupleHeaderGetXmin(tuple->t_data), limit);
+  }
+  systable_endscan(scan);
+  UnregisterSnapshot(snapshot);
+  table_close(tombstones, AccessShareLock);
+  return found;
 }
 
 }  // namespace meridian::pg

@@ -17,7 +17,7 @@ constexpr std::array<std::uint16_t, 3> mesh = {1, 2, 3};
 /// A peer that, at its clock `safe`, had applied both others up to `applied`, and whose stream arrived up to
 /// `received`.
 PeerProgress peer(std::uint16_t member, std::uint64_t safe, std::uint64_t applied, std::uint64_t received) {
-  PeerProgress progress{member, at(safe), {}, at(received)};
+  PeerProgress progress{member, at(safe), {}, at(received), never};
   for (const std::uint16_t origin : mesh) {
     if (origin != member) progress.applied.push_back({origin, at(applied)});
   }
@@ -58,9 +58,26 @@ TEST(Stability, SilentPeerHoldsEverythingBack) {
   EXPECT_EQ(stable_cut(1, mesh, {}), never);
 }
 
+TEST(Stability, TombstonesThatLiftNewRowsGoWhenAllHaveLaidThemDown) {
+  std::array peers = {peer(2, 20, 15, 20), peer(3, 20, 15, 20)};
+  EXPECT_EQ(forgotten_cut(1, at(15), mesh, peers), never) << "nobody else has said so";
+  peers[0].laid_down = at(14);
+  EXPECT_EQ(forgotten_cut(1, at(15), mesh, peers), never) << "member 3 has not";
+  peers[1].laid_down = at(13);
+  EXPECT_EQ(forgotten_cut(1, at(15), mesh, peers), at(13));
+  EXPECT_EQ(forgotten_cut(1, at(12), mesh, peers), at(12)) << "this node itself has not";
+  EXPECT_EQ(forgotten_cut(1, at(15), mesh, {}), never);
+}
+
+TEST(Stability, EachPeerHasACutOfItsOwn) {
+  EXPECT_EQ(peer_cut(peer(2, 20, 15, 20), mesh), at(15));
+  EXPECT_EQ(peer_cut(peer(2, 20, 15, 19), mesh), never);
+}
+
 TEST(Stability, AloneNothingIsHeldBack) {
   const std::array<std::uint16_t, 1> alone = {1};
   EXPECT_EQ(stable_cut(1, alone, {}), Hlc{std::numeric_limits<std::uint64_t>::max()});
+  EXPECT_EQ(forgotten_cut(1, at(7), alone, {}), at(7));
 }
 
 }  // namespace

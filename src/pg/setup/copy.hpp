@@ -26,18 +26,24 @@ struct Table {
 
 std::vector<Table> read_tables(Connection& db);
 
+/// What is copied: all, or what one member wrote after a stamp (and, where a table cannot tell who wrote, all of it).
+struct Selection {
+  int member = 0;  ///< 0: everything
+  std::int64_t since = 0;
+};
+
 /// Copies tables between nodes, over connections of its own that are kept for the next copy.
 class Copier {
  public:
   explicit Copier(Session& session) : session_(session) {}
-  /// Tombstones, then rows, of these tables.
-  void copy(Node& source, Node& target, const std::vector<Table>& tables);
+  /// Tombstones, parked changes and rows of these tables, of each table as of one moment.
+  void copy(Node& source, Node& target, const std::vector<Table>& tables, const Selection& selection = {});
   /// Makes what was copied durable. To be called before the copy is reported as done.
   void flush();
 
  private:
   Connection& connection(Node& node);
-  void copy_table(Node& source, Node& target, const Table& table);
+  void copy_table(Node& source, Node& target, const Table& table, const Selection& selection);
 
   Session& session_;
   std::map<Node*, std::unique_ptr<Connection>> connections_;

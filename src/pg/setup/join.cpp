@@ -2,15 +2,16 @@
 //
 // Phases, and what a failure in each leaves:
 //   check    everything is looked at on every node; nothing is left
-//   prepare  member rows, publication, triggers, slots, disabled subscriptions; undone
+//   prepare  member rows on the others, then here; publication, triggers, slots, disabled subscriptions; undone
 //   link     subscriptions are enabled: rows begin to flow, which cannot be taken back. From here on a failed join is
 //            completed by repeating it (the member's state is `joining`), or given up with drop_node()
-//   copy     rows and tombstones of `via` to here, and of here to everyone
+//   copy     rows, tombstones and parked changes of `via` to here, and of here to everyone
 //
 // No gap: M's slot for us begins at some position of M. What M committed earlier reaches us through the copy of `via`,
 // which begins only when `via` has applied all that M had written by then.
 
 #include <algorithm>
+#include <limits>
 
 #include "pg/setup/copy.hpp"
 #include "pg/setup/mesh.hpp"
@@ -39,7 +40,9 @@ class Join {
   void check_tables();
   void check_table(const Table& table);
   void clear_leftovers();
+  void check_generation();
   void prepare();
+  void become_member();
   void attach_tables();
   void connect_slots();
   void link();
@@ -77,6 +80,7 @@ void Join::check() {
   check_newcomer();
   clear_leftovers();
   mesh_->require_agreement(me_.id);
+  check_generation();
   check_tables();
 }
 
@@ -136,6 +140,17 @@ void Join::clear_leftovers() {
   for (const auto& node : mesh_->nodes()) node->db.query("SELECT meridian.remove_member($1)", {std::to_string(me_.id)});
 }
 
+/// A member that was removed from some nodes only leaves them in different generations.
+void Join::check_generation() {
+  const std::string expected = std::to_string(mesh_->generation());
+  for (const auto& node : mesh_->nodes()) {
+    const Rows rows = node->db.query("SELECT FROM meridian.generation WHERE number = $1 AND held IS NULL", {expected});
+    if (rows.count() > 0) continue;
+    throw SetupError("55000", node->db.label() + " has not heard of the removal of a member", {},
+                     "A drop_node was cut off or did not reach every member: repeat it.");
+  }
+}
+
 void Join::check_tables() {
   tables_ = read_tables(via_->db);
   for (const auto& node : mesh_->nodes()) {
@@ -170,27 +185,15 @@ void Join::check_table(const Table& table) {
 void Join::prepare() {
   const std::string id = std::to_string(me_.id);
   if (me_.joined_at.empty()) me_.joined_at = here_->db.query("SELECT now()").text(0, 0);
-  std::vector<Node*> all = {here_.get()};
-  for (const auto& node : mesh_->nodes()) all.push_back(node.get());
-
   if (!resumed_) {
     undo_.add([this] {
       here_->db.recover();
       here_->db.query("SELECT meridian.forget_mesh()");
     });
   }
-  here_->db.query("BEGIN");
-  here_->db.query("SELECT meridian.become_member($1, $2)", {mesh_->id(), id});
-  for (const Member& member : mesh_->members()) {
-    here_->db.query("SELECT meridian.add_member($1, $2, $3, $4, $5, $6, $7)",
-                    {std::to_string(member.id), member.name, member.region, member.dsn, member.system_id,
-                     member.joined_at, member.state});
-  }
-  attach_tables();
-  here_->db.query("COMMIT");
-
-  for (Node* node : all) {
-    if (node != here_.get() && !resumed_) {
+  for (const auto& member : mesh_->nodes()) {
+    Node* node = member.get();
+    if (!resumed_) {
       undo_.add([node, id] {
         node->db.recover();
         node->db.query("SELECT meridian.remove_member($1)", {id});
@@ -199,7 +202,34 @@ void Join::prepare() {
     node->db.query("SELECT meridian.add_member($1, $2, $3, $4, $5, $6, 'joining')",
                    {id, me_.name, me_.region, me_.dsn, me_.system_id, me_.joined_at});
   }
+  become_member();
   connect_slots();
+}
+
+/// From here on this node stamps what is written. Everybody knows it by now, so no tombstone is dropped any more that
+/// it has not heard of. Those that some have dropped before and others still hold were applied by all, so they lie
+/// below the clock of every member; and so this node's stamps lie above them.
+void Join::become_member() {
+  std::int64_t clock = std::numeric_limits<std::int64_t>::max();
+  for (const auto& node : mesh_->nodes()) {
+    const std::string there = node->db.query("SELECT meridian.hlc_now()").text(0, 0);
+    clock = std::min(clock, static_cast<std::int64_t>(std::stoll(there)));
+  }
+  here_->db.query("SELECT meridian.advance_clock($1)", {std::to_string(clock)});
+
+  const std::string id = std::to_string(me_.id);
+  here_->db.query("BEGIN");
+  here_->db.query("SELECT meridian.become_member($1, $2)", {mesh_->id(), id});
+  here_->db.query("SELECT meridian.begin_generation($1)", {std::to_string(mesh_->generation())});
+  for (const Member& member : mesh_->members()) {
+    here_->db.query("SELECT meridian.add_member($1, $2, $3, $4, $5, $6, $7)",
+                    {std::to_string(member.id), member.name, member.region, member.dsn, member.system_id,
+                     member.joined_at, member.state});
+  }
+  here_->db.query("SELECT meridian.add_member($1, $2, $3, $4, $5, $6, 'joining')",
+                  {id, me_.name, me_.region, me_.dsn, me_.system_id, me_.joined_at});
+  attach_tables();
+  here_->db.query("COMMIT");
 }
 
 void Join::attach_tables() {
@@ -257,6 +287,9 @@ void Join::link() {
   for (const auto& node : mesh_->nodes()) copier.copy(*here_, *node, tables_);
   copier.flush();
 
+  for (const Table& table : tables_) {
+    here_->db.query("SELECT meridian.set_filled($1, true)", {std::to_string(table.id)});
+  }
   // This node last: as long as it says `joining`, a repeat completes the join.
   const std::string activate = "UPDATE meridian.member SET state = 'active' WHERE id = $1";
   for (const auto& node : mesh_->nodes()) node->db.query(activate, {std::to_string(me_.id)});

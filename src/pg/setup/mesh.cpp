@@ -219,6 +219,15 @@ int Mesh::next_table_id() const {
   return last + 1;
 }
 
+int Mesh::generation() {
+  int last = 0;
+  for (const auto& node : nodes_) {
+    const Rows rows = node->db.query("SELECT number FROM meridian.generation");
+    if (rows.count() > 0) last = std::max(last, rows.integer(0, 0));
+  }
+  return last;
+}
+
 std::string array_literal(const std::vector<std::string>& texts) {
   std::string literal = "{";
   for (const std::string& text : texts) {

@@ -90,6 +90,8 @@ class Mesh {
   void require_agreement(int except = 0);
   [[nodiscard]] int next_member_id() const;
   [[nodiscard]] int next_table_id() const;
+  /// The largest number of a generation (table meridian.generation) on any connected node.
+  [[nodiscard]] int generation();
 
  private:
   void connect_all(Absent absent, std::string_view expected_absent);

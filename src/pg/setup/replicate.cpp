@@ -88,6 +88,7 @@ class Replicate {
   void check_peer(Node& node);
   void attach();
   void copy();
+  void set_filled(bool filled);
 
   Session& session_;
   Undo undo_;
@@ -157,6 +158,13 @@ void Replicate::attach() {
   for (const auto& node : mesh_->nodes()) node->db.query("COMMIT");
 }
 
+/// While rows travel outside the streams, no node may forget a delete of the table.
+void Replicate::set_filled(bool filled) {
+  for (const auto& node : mesh_->nodes()) {
+    node->db.query("SELECT meridian.set_filled($1, $2)", {std::to_string(table_.id), filled ? "true" : "false"});
+  }
+}
+
 /// The calling node comes last, so what it has meets the others complete.
 void Replicate::copy() {
   const int caller = here_->facts.member;
@@ -167,12 +175,14 @@ void Replicate::copy() {
   sources.push_back(mesh_->find(caller));
   Copier copier(session_);
   try {
+    set_filled(false);
     for (Node* source : sources) {
       for (const auto& target : mesh_->nodes()) {
         if (target.get() != source) copier.copy(*source, *target, {table_});
       }
     }
     copier.flush();
+    set_filled(true);
   } catch (SetupError& error) {
     error.add_detail("The table is replicated on every node; rows that were there before have not all been copied.");
     error.suggest("Repeat the call to complete it.");

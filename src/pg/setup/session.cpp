@@ -38,6 +38,7 @@ void Session::pause(milliseconds timeout) {
 }
 
 void Session::send(Message kind, std::initializer_list<std::string_view> texts) {
+  if (queue_ == nullptr) return;
   std::string message(1, static_cast<char>(kind));
   for (const std::string_view text : texts) {
     message += text;

@@ -29,6 +29,7 @@ struct Request {
 /// One per worker. Throws Stopped from its waits once the worker was told to stop, except under a Shield.
 class Session {
  public:
+  /// `queue`: to the caller; null if there is none to tell.
   Session(Request request, shm_mq_handle* queue) : request_(std::move(request)), queue_(queue) {}
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;

@@ -1,0 +1,137 @@
+// A dropped member that comes back finds its slots gone: its apply workers fail, and nobody asks it for changes. That
+// alone says nothing to whoever reads its log, and a peer that is down looks the same. So while a peer does not send, a
+// worker asks each peer; if one of the same mesh does not know this member, meridian.note_dropped() says so in the log
+// and in meridian.alarms and disables the subscriptions.
+//
+// The worker is one of its own, because connecting to a server that is down takes its time; there is at most one.
+
+#include "pg/setup/membership.hpp"
+
+#include "pg/setup/mesh.hpp"
+#include "pg/support/function.hpp"
+
+namespace meridian::pg::setup {
+namespace {
+
+/// Of the keeper: the worker that it started last, or null.
+BackgroundWorkerHandle* last_worker = nullptr;
+
+bool ask_sql(const char* question) {
+  SPI_connect();
+  const int outcome = SPI_execute(question, false, 1);
+  if (outcome != SPI_OK_SELECT) elog(ERROR, "SPI_execute returned %s", SPI_result_code_string(outcome));
+  bool is_null = false;
+  const bool answer = SPI_processed == 1 &&
+                      DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null)) &&
+                      !is_null;
+  SPI_finish();
+  return answer;
+}
+
+bool peer_is_silent() {
+  return ask_sql(
+      "SELECT EXISTS (SELECT FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid "
+      "WHERE d.datname = current_database() AND s.subname ~ '^meridian_[0-9]+$' AND s.subenabled "
+      "AND NOT EXISTS (SELECT FROM pg_stat_get_subscription(s.oid) w WHERE w.pid IS NOT NULL)) "
+      "FROM meridian.local_member l JOIN meridian.member m ON m.id = l.member AND m.state = 'active'");
+}
+
+bool worker_runs() {
+  if (last_worker == nullptr) return false;
+  pid_t pid = 0;
+  if (GetBackgroundWorkerPid(last_worker, &pid) != BGWH_STOPPED) return true;
+  pfree(last_worker);
+  last_worker = nullptr;
+  return false;
+}
+
+void start_worker() {
+  BackgroundWorker worker = {};
+  strlcpy(worker.bgw_name, "meridian membership check", sizeof worker.bgw_name);
+  strlcpy(worker.bgw_type, "meridian membership check", sizeof worker.bgw_type);
+  strlcpy(worker.bgw_library_name, "meridian", sizeof worker.bgw_library_name);
+  strlcpy(worker.bgw_function_name, "meridian_membership_main", sizeof worker.bgw_function_name);
+  worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+  worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+  worker.bgw_restart_time = BGW_NEVER_RESTART;
+  worker.bgw_main_arg = ObjectIdGetDatum(MyDatabaseId);
+  const MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
+  // If no worker is free, the next pass tries again.
+  if (!RegisterDynamicBackgroundWorker(&worker, &last_worker)) last_worker = nullptr;
+  MemoryContextSwitchTo(caller);
+}
+
+/// The connection string of this member, or null.
+char* read_own_dsn() {
+  const MemoryContext context = CurrentMemoryContext;
+  StartTransactionCommand();
+  PushActiveSnapshot(GetTransactionSnapshot());
+  SPI_connect();
+  const int outcome = SPI_execute("SELECT meridian.own_dsn()", false, 1);
+  if (outcome != SPI_OK_SELECT) elog(ERROR, "SPI_execute returned %s", SPI_result_code_string(outcome));
+  const char* text = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+  char* dsn = text == nullptr ? nullptr : MemoryContextStrdup(context, text);
+  SPI_finish();
+  PopActiveSnapshot();
+  CommitTransactionCommand();
+  return dsn;
+}
+
+/// True if a peer, of the same mesh, does not know the member.
+bool is_forgotten_by(Session& session, const Member& peer, int self, const std::string& mesh) {
+  try {
+    Connection there(session, node_label(peer.name), peer.dsn);
+    const Rows rows = there.query(
+        "SELECT EXISTS (SELECT FROM meridian.member WHERE id = $1) FROM meridian.local_member WHERE mesh = $2",
+        {std::to_string(self), mesh});
+    return rows.count() > 0 && !rows.boolean(0, 0);
+  } catch (const Stopped&) {
+    throw;
+  } catch (const SetupError&) {
+    return false;  // it is down, and may yet know us
+  }
+}
+
+void ask_peers(const char* own_dsn) {
+  Session session(Request(), nullptr);
+  try {
+    Connection here(session, "this node", own_dsn);
+    const Rows self = here.query("SELECT member, mesh FROM meridian.local_member");
+    if (self.count() == 0) return;
+    for (const Member& peer : read_members(here)) {
+      if (peer.id == self.integer(0, 0) || !is_forgotten_by(session, peer, self.integer(0, 0), self.text(0, 1)))
+        continue;
+      here.query("SELECT meridian.note_dropped($1)", {peer.name});
+      return;
+    }
+  } catch (const Stopped&) {
+    // The server is stopping; the next start asks again.
+  } catch (const SetupError& error) {
+    const char* message = error.what();
+    call([message] { ereport(LOG, (errmsg("meridian membership check: %s", message))); });
+  }
+}
+
+void run_check(Datum database) {
+  pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+  BackgroundWorkerUnblockSignals();
+  BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(database), InvalidOid, 0);
+  SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_OVERRIDE);
+  const char* dsn = read_own_dsn();
+  if (dsn != nullptr) guarded([dsn] { ask_peers(dsn); });
+}
+
+}  // namespace
+
+void watch_membership() {
+  if (!worker_runs() && peer_is_silent()) start_worker();
+}
+
+}  // namespace meridian::pg::setup
+
+extern "C" {
+PGDLLEXPORT void meridian_membership_main(Datum database);
+void meridian_membership_main(Datum database) {
+  meridian::pg::guarded([database] { meridian::pg::setup::run_check(database); });
+}
+}
