@@ -152,7 +152,7 @@ BEGIN
       FROM pg_control_system() c
     ON CONFLICT DO NOTHING;
   IF NOT EXISTS (SELECT FROM pg_publication WHERE pubname = 'meridian') THEN
-    CREATE PUBLICATION meridian FOR TABLE ONLY meridian.tombstone WITH (publish = 'insert');
+    CREATE PUBLICATION meridian FOR TABLE ONLY meridian.tombstone WITH (publish = 'insert', publish_via_partition_root = true);
   END IF;
 END
 $$;

@@ -10,6 +10,7 @@ char* node_name;
 char* region_name;
 char* database_name;
 int max_clock_skew_ms;
+bool allow_truncate;
 
 void define_settings() {
   const GucContext fixed = process_shared_preload_libraries_in_progress ? PGC_POSTMASTER : PGC_SIGHUP;
@@ -24,6 +25,10 @@ void define_settings() {
   DefineCustomIntVariable("meridian.max_clock_skew", "How far in the future a stamp from a peer may lie.",
                           "A row image beyond it is set aside until this server's clock has passed it.",
                           &max_clock_skew_ms, 5000, 100, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS, nullptr, nullptr, nullptr);
+
+  DefineCustomBoolVariable("meridian.allow_truncate", "Whether TRUNCATE of a replicated table is allowed.",
+                           "It then deletes every row on all nodes, and costs as much as DELETE.", &allow_truncate,
+                           false, PGC_SUSET, 0, nullptr, nullptr, nullptr);
 
   MarkGUCPrefixReserved("meridian");
 }

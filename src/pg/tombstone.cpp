@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "pg/catalog.hpp"
+#include "pg/late_insert.hpp"
 #include "pg/stat_tables.hpp"
 
 namespace meridian::pg {
@@ -148,6 +149,7 @@ void add_tombstone(Relation, const RowPlan* plan, const RowValues& row, const To
   values[seen] = PointerGetDatum(bytes);
   values[settled] = BoolGetDatum(false);
   values[key] = PointerGetDatum(key_texts(plan, row));
+  note_tombstone();
   Relation tombstones = table_open(table_oid(Table::tombstone), RowExclusiveLock);
   insert_row_into(tombstones, values, nulls);
   table_close(tombstones, RowExclusiveLock);

@@ -58,8 +58,13 @@ void Copier::copy_table(Node& source, Node& target, const Table& table) {
                "SELECT table_id, key, floor, stamp, actor, seen, 0 FROM meridian.tombstone WHERE table_id = " +
                    std::to_string(table.id),
                "meridian.tombstone (table_id, key, floor, stamp, actor, seen, key_hash)");
-  const std::string columns = from.query("SELECT meridian.copied_columns($1)", {table.name}).text(0, 0);
-  to.copy_from(from, "SELECT " + columns + " FROM ONLY " + table.name, table.name + " (" + columns + ")");
+  const Rows shape = from.query(
+      "SELECT meridian.copied_columns(oid), CASE relkind WHEN 'p' THEN '' ELSE 'ONLY ' END FROM pg_class WHERE oid = "
+      "to_regclass($1)",
+      {table.name});
+  const std::string columns = shape.text(0, 0);
+  to.copy_from(from, "SELECT " + columns + " FROM " + shape.text(0, 1) + table.name,
+               table.name + " (" + columns + ")");
 }
 
 void Copier::flush() {
