@@ -111,17 +111,6 @@ BEGIN
         HINT = format('Changes of peers are written as the table''s owner, and policies would hide rows from the merge: ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', p.oid::regclass);
     END IF;
   END LOOP;
-  -- Two spellings of one key would be in two partitions.
-  SELECT t.relid::regclass AS rel, a.attname INTO p
-    FROM pg_partition_tree(rel) t
-    JOIN pg_partitioned_table k ON k.partrelid = t.relid
-    CROSS JOIN LATERAL unnest(k.partattrs::smallint[], k.partcollation::oid[]) u(attnum, collation)
-    JOIN pg_attribute a ON a.attrelid = t.relid AND a.attnum = u.attnum
-   WHERE u.collation <> a.attcollation LIMIT 1;
-  IF FOUND THEN
-    RAISE EXCEPTION USING ERRCODE = 'feature_not_supported', MESSAGE = format('%s is partitioned by column "%s" under another collation than the column''s', p.rel, p.attname),
-      HINT = 'Keys that are equal must be in one partition.';
-  END IF;
 END
 $$;
 COMMENT ON FUNCTION meridian.refuse_partitions(regclass) IS 'Raises the reason for which the partitions of a table cannot be replicated, if there is one.';

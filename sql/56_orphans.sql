@@ -39,7 +39,7 @@ BEGIN
   LOOP
     RETURN QUERY EXECUTE format(
       'SELECT %L::name, %L::regclass, %s, %L::regclass, %s FROM %s c WHERE %s AND NOT EXISTS (SELECT FROM %s p WHERE %s) ORDER BY 3',
-      f.conname, f.child, COALESCE(f.child_key, 'NULL::jsonb'), f.parent, f.parent_key, f.child, f.complete, f.parent, f.matches);
+      f.conname, f.child, f.child_key, f.parent, f.parent_key, f.child, f.complete, f.parent, f.matches);
   END LOOP;
 END
 $$;

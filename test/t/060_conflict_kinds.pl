@@ -120,7 +120,7 @@ sub statements
 		my ($from, $to) = @_;
 		my @to = $table->{key}->($to, $node);
 		my $identity = $table->{overriding} ne '';
-		return join('; ', "INSERT INTO $name ($columns, v, x) $table->{overriding} SELECT $to[0], v, x FROM $name WHERE " . $which->($from), $make{delete}->($from)) if $identity;
+		return join('; ', "INSERT INTO $name ($columns, v, x) $table->{overriding} SELECT $to[0], '$node', x FROM $name WHERE " . $which->($from), $make{delete}->($from)) if $identity;
 		my $set = join(', ', map { "$table->{columns}[$_] = $to[$_]" } 0 .. $#to);
 		return "UPDATE $name SET $set, v = '$node'$table->{set} WHERE " . $which->($from);
 	};
@@ -239,9 +239,9 @@ expect_everywhere(\@nodes, q{SELECT string_agg(id || v || c, ' ' ORDER BY id) FR
 # The sender first: the stream waits until the column is there. Meanwhile both write.
 sql($us, q{ALTER TABLE grown ADD COLUMN d text DEFAULT 'd'});
 my $log = -s $eu->logfile;
-sql($us, q{UPDATE grown SET d = 'us' WHERE id IN (3, 4); INSERT INTO grown VALUES (12, 'us', 1, 'us')});
+sql($us, q{UPDATE grown SET d = 'us' WHERE id IN (3, 4); INSERT INTO grown (id, v, c, d) VALUES (12, 'us', 1, 'us')});
 $eu->wait_for_log(qr/missing replicated column: "d"/, $log);
-sql($eu, q{UPDATE grown SET v = 'eu' WHERE id = 4; INSERT INTO grown VALUES (12, 'eu', 2), (13, 'eu', 2)});
+sql($eu, q{UPDATE grown SET v = 'eu' WHERE id = 4; INSERT INTO grown (id, v, c) VALUES (12, 'eu', 2), (13, 'eu', 2)});
 wait_until($us, q{SELECT count(*) = 1 FROM grown WHERE id = 13 AND d = 'd'});
 sql($eu, q{ALTER TABLE grown ADD COLUMN d text DEFAULT 'd'});
 wait_converged(@nodes);

@@ -48,16 +48,13 @@ foreach my $i (0 .. 2)
 
 # --- what is refused --------------------------------------------------------------------------------------------------------
 
-like(sql_error($n1, q{SELECT meridian.replicate('event_1')}), qr/0A000.*event_1 is a partition.*Replicate the table that it is part of: event/s, 'a partition alone');
-like(sql_error($n3, q{SELECT meridian.replicate('event_1')}), qr/0A000.*event_1 is a partition.*part of: event/s, 'a partition with partitions');
+like(sql_error($n1, q{SELECT meridian.replicate('event_1')}), qr/0A000.*event_1 is a partition.*Replicate the table that it is part of: public.event/s, 'a partition alone');
+like(sql_error($n3, q{SELECT meridian.replicate('event_1')}), qr/0A000.*event_1 is a partition.*part of: public.event/s, 'a partition with partitions');
 sql($n1, q{CREATE UNLOGGED TABLE event_3 PARTITION OF event FOR VALUES FROM ('2026-03-01') TO ('2026-04-01')});
 like(sql_error($n1, q{SELECT meridian.replicate('event')}), qr/0A000.*partition public.event_3 of public.event is unlogged.*SET LOGGED/s, 'an unlogged partition');
 sql($n1, q{DROP TABLE event_3; ALTER TABLE event_1 ADD CHECK (n < 100)});
 like(sql_error($n1, q{SELECT meridian.replicate('event', 'n=counter')}), qr/0A000.*column "n" is in a CHECK constraint and cannot be a counter/s, 'a counter that a partition checks');
-sql($n1, q{ALTER TABLE event_1 DROP CONSTRAINT event_1_n_check;
-	CREATE TABLE spelt (id text, PRIMARY KEY (id)) PARTITION BY LIST (id COLLATE "POSIX")});
-like(sql_error($n1, q{SELECT meridian.replicate('spelt')}), qr/0A000.*spelt is partitioned by column "id" under another collation/s, 'a partition key under another collation')
-  if sql($n1, q{SELECT partcollation::text <> (SELECT attcollation::text FROM pg_attribute WHERE attrelid = 'spelt'::regclass AND attname = 'id') FROM pg_partitioned_table WHERE partrelid = 'spelt'::regclass}) eq 't';
+sql($n1, q{ALTER TABLE event_1 DROP CONSTRAINT event_1_n_check});
 
 # --- replicate, with rows -----------------------------------------------------------------------------------------------------
 
@@ -113,7 +110,7 @@ wait_converged(@nodes);
 my $before = sql($n1, 'SELECT count(*) FROM meridian.tombstone');
 sql($n1, q{UPDATE event SET at = '2026-02-05' WHERE id = 5; UPDATE page SET id = id + 10, v = 'moved' WHERE id = 1});
 is(sql($n1, 'SELECT count(*) FROM meridian.tombstone') - $before, 2, 'a row that moves leaves one tombstone');
-is(sql($n1, q{SELECT tableoid::regclass || ' ' || (SELECT count(*) FROM regexp_matches(_meridian::text, '@', 'g')) FROM event WHERE id = 5}), 'event_2 3', 'and begins one life');
+is(sql($n1, q{SELECT tableoid::regclass || ' ' || (SELECT count(*) FROM regexp_matches(_meridian::text, '@', 'g')) FROM event WHERE id = 5}), 'event_2 2', 'and begins one life');
 cut_link($n1, $n2);
 sql($n1, q{UPDATE event SET at = '2026-02-06' WHERE id = 6; UPDATE page SET id = 12 WHERE id = 2});
 sql($n2, q{UPDATE event SET v = 'stays', n = n + 1 WHERE id = 6; UPDATE page SET v = 'stays' WHERE id = 2; DELETE FROM page WHERE id = 3});
@@ -139,7 +136,7 @@ sql($n1, q{CREATE TABLE event_3 PARTITION OF event FOR VALUES FROM ('2026-03-01'
 expect_everywhere([$n1], q{SELECT count(*) FROM meridian.check_config() WHERE NOT ok}, 0, 'new partitions have every trigger');
 like(sql_error($n1, 'TRUNCATE event_3'), qr/0A000.*cannot be truncated/s, 'that against TRUNCATE, too');
 like(sql_error($n1, q{CREATE UNLOGGED TABLE event_5 PARTITION OF event FOR VALUES FROM ('2026-05-01') TO ('2026-06-01')}),
-	qr/0A000.*partition public.event_5 of event is unlogged|0A000.*event_5 of event is unlogged/s, 'one that cannot be replicated is refused');
+	qr/0A000.*partition public.event_5 of public.event is unlogged/s, 'one that cannot be replicated is refused');
 sql($n1, q{INSERT INTO event VALUES (20, '2026-03-20', 'march', 1), (21, '2026-04-20', 'april', 1)});
 agree('new partitions');
 sql($n2, q{DELETE FROM event WHERE id = 20; UPDATE event SET n = n + 5 WHERE id = 21});
