@@ -266,8 +266,7 @@ BEGIN
     PERFORM meridian.restore_key_filling(there.rel, there.key_undo);
   END IF;
   DELETE FROM meridian.tombstone d WHERE d.table_id = detach_table.id;
-  DELETE FROM meridian.parked_image p
-   WHERE p.rel = there.rel OR p.rel IN (SELECT f.relid FROM pg_partition_tree(there.rel) f);
+  DELETE FROM meridian.parked_image p WHERE p.rel = there.rel;
 END
 $$;
 COMMENT ON FUNCTION meridian.detach_table(integer) IS 'Step: takes from the table what attach_table() and publish_table() gave it; its rows stay.';

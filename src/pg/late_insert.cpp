@@ -1,5 +1,6 @@
 #include "pg/late_insert.hpp"
 
+#include "pg/admission.hpp"
 #include "pg/row_access.hpp"
 #include "pg/row_logic.hpp"
 #include "pg/stamp.hpp"
@@ -14,13 +15,6 @@ pg_atomic_uint64* recorded = nullptr;
 // The last transaction that stamped a new key, and what the counter said before.
 TransactionId inserting = InvalidTransactionId;
 std::uint64_t recorded_before = 0;
-
-void store(TupleTableSlot* slot, const RowPlan* plan, const RowValues& row) {
-  ExecClearTuple(slot);
-  std::memcpy(slot->tts_values, row.values, sizeof(Datum) * plan->column_count);
-  std::memcpy(slot->tts_isnull, row.nulls, sizeof(bool) * plan->column_count);
-  ExecStoreVirtualTuple(slot);
-}
 
 void stamp_again(Relation relation, RowPlan* plan, TupleTableSlot* found, const TombstoneData& tombstone) {
   RowValues row = deform(plan, found);

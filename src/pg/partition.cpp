@@ -1,7 +1,6 @@
 #include "pg/partition.hpp"
 
 #include "pg/catalog.hpp"
-#include "pg/tombstone.hpp"
 
 namespace meridian::pg {
 namespace {
@@ -59,10 +58,10 @@ Oid replicated_root(Relation relation) {
   return root;
 }
 
-Relation open_leaf(Relation root, ArrayType* key) {
+Relation open_leaf(Relation root, const RowValues& row) {
   Relation relation = root;
   while (relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE) {
-    const Oid partition = partition_of(relation, relation, parse_key(relation, row_plan(relation), key));
+    const Oid partition = partition_of(relation, root, row);
     if (relation != root) table_close(relation, NoLock);
     if (!OidIsValid(partition)) return nullptr;
     relation = table_open(partition, RowExclusiveLock);

@@ -60,8 +60,11 @@ void bring(Relation relation, RowPlan* plan, const RowValues& row, const Arrived
     apply_delete(relation, plan, row, arrived.data, look);
     return;
   }
-  Relation leaf = open_leaf(relation, arrived.key);
-  if (leaf == nullptr) return;
+  Relation leaf = open_leaf(relation, row);
+  if (leaf == nullptr) {
+    if (look == Look::second) bury_parked(relation, plan, row, arrived.data);
+    return;
+  }
   RowPlan* leaf_plan = row_plan(leaf);
   apply_delete(leaf, leaf_plan, parse_key(leaf, leaf_plan, arrived.key), arrived.data, look);
   table_close(leaf, NoLock);

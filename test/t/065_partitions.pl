@@ -166,6 +166,29 @@ sql($n1, q{SET meridian.allow_truncate = on; TRUNCATE event});
 agree('truncated');
 expect_everywhere(\@nodes, q{SELECT count(*) FROM event}, 0, 'then all');
 
+# --- what a partition refuses, and what none takes -------------------------------------------------------------------------------------
+
+sql($n1, q{ALTER TABLE event_1 ADD CONSTRAINT short CHECK (length(v) < 10)});
+sql($n2, q{INSERT INTO event VALUES (50, '2026-01-15', 'much too long', 1)});
+wait_until($n1, q{SELECT count(*) = 1 FROM meridian.parked WHERE rel = 'event'::regclass});
+sql($n2, q{UPDATE event SET n = n + 1 WHERE id = 50; INSERT INTO event VALUES (51, '2026-02-15', 'short', 1)});
+wait_until($n1, q{SELECT count(*) = 1 FROM event WHERE id = 51});
+# When it is tried again its partition is another one.
+sql($n1, q{ALTER TABLE event DETACH PARTITION event_1;
+	CREATE TABLE event_0 PARTITION OF event FOR VALUES FROM ('2026-01-01') TO ('2026-02-01')});
+wait_until($n1, q{SELECT count(*) = 0 FROM meridian.parked});
+agree('parked');
+is(sql($n1, q{SELECT tableoid::regclass || v || n FROM event WHERE id = 50}), 'event_0much too long2', 'a parked row goes to the partition that takes it now');
+
+my $log = -s $n1->logfile;
+sql($n2, q{INSERT INTO event VALUES (60, '2026-09-01', 'autumn', 1)});
+$n1->wait_for_log(qr/no partition of relation "event" found for row/, $log);
+sql($n1, q{CREATE TABLE event_9 PARTITION OF event FOR VALUES FROM ('2026-09-01') TO ('2026-10-01')});
+agree('a partition that came late');
+expect_everywhere(\@nodes, q{SELECT v FROM event WHERE id = 60}, 'autumn', 'the stream waits for a partition that takes the row');
+sql($n3, q{DELETE FROM event});
+agree('emptied');
+
 sql($n1, q{ALTER TABLE event OWNER TO app; GRANT ALL ON SCHEMA public TO app});
 sql($n2, q{INSERT INTO event VALUES (40, '2026-01-28', 'n2', 1)});
 agree('another owner');
