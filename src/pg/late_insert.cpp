@@ -75,8 +75,8 @@ Size late_insert_shmem_size() { return sizeof(pg_atomic_uint64); }
 
 void late_insert_shmem_init() {
   bool found = false;
-  recorded = static_cast<pg_atomic_uint64*>(
-      ShmemInitStruct("meridian tombstone counter", late_insert_shmem_size(), &found));
+  recorded =
+      static_cast<pg_atomic_uint64*>(ShmemInitStruct("meridian tombstone counter", late_insert_shmem_size(), &found));
   if (!found) pg_atomic_init_u64(recorded, 0);
 }
 

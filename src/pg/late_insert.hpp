@@ -1,10 +1,10 @@
 // Local INSERTs that come after a delete of their key, but were stamped before it.
 //
-// An INSERT is stamped by a BEFORE trigger, a DELETE by an AFTER trigger, at the end of its statement. So an INSERT that
-// waits for another session's DELETE of the same key, or one in the same statement (a common table expression, a row that
-// moves to another partition), or in a trigger of the DELETE, has the smaller stamp although it is the later write: the
-// tombstone would bury it everywhere. Therefore every new key is looked at once more when it is in the table, before
-// anybody else sees it, and is stamped again if a tombstone that is known by now kills it.
+// An INSERT is stamped by a BEFORE trigger, a DELETE by an AFTER trigger, at the end of its statement. So an INSERT
+// that waits for another session's DELETE of the same key, or one in the same statement (a common table expression, a
+// row that moves to another partition), or in a trigger of the DELETE, has the smaller stamp although it is the later
+// write: the tombstone would bury it everywhere. Therefore every new key is looked at once more when it is in the
+// table, before anybody else sees it, and is stamped again if a tombstone that is known by now kills it.
 //
 // Only this makes an INSERT cost a look-up of tombstones, so it is skipped while this server has recorded none since
 // the transaction's first INSERT was stamped: a counter in shared memory tells.

@@ -3,9 +3,9 @@
 // Newer wins; equal timestamps are decided by a total order over the two rows that every node computes alike. So
 // that "newer" follows what a node has seen, a local write whose timestamp is missing or not newer than the row's is
 // stamped one microsecond after it, and so is a delete. Works without preload: no clock is needed, only the row.
-#include "pg/row_logic.hpp"
 #include "pg/late_insert.hpp"
 #include "pg/partition.hpp"
+#include "pg/row_logic.hpp"
 #include "pg/stamp.hpp"
 #include "pg/stat_tables.hpp"
 #include "pg/tombstone.hpp"

@@ -34,8 +34,8 @@ Oid partition_of(Relation relation, Relation row_relation, const RowValues& row)
       break;
     }
     case PARTITION_STRATEGY_RANGE: {
-      const int at = partition_range_datum_bsearch(key->partsupfunc, key->partcollation, bounds, key->partnatts, values,
-                                                   &equal);
+      const int at =
+          partition_range_datum_bsearch(key->partsupfunc, key->partcollation, bounds, key->partnatts, values, &equal);
       index = bounds->indexes[at + 1];
       break;
     }

@@ -13,7 +13,8 @@ namespace meridian::pg {
 /// above it; itself if none is.
 Oid replicated_root(Relation relation);
 
-/// Opens (and locks) the partition of `root`, a partitioned table, for rows with the key of `row`; null if none takes it.
+/// Opens (and locks) the partition of `root`, a partitioned table, for rows with the key of `row`; null if none takes
+/// it.
 Relation open_leaf(Relation root, const RowValues& row);
 
 /// True if an UPDATE of a row of this partition to `row` would move it to another: PostgreSQL then deletes it here and

@@ -26,9 +26,11 @@ TriggerData* trigger_data(FunctionCallInfo fcinfo, const char* function) {
   const bool before = TRIGGER_FIRED_BEFORE(data->tg_event) && !TRIGGER_FIRED_BY_DELETE(data->tg_event);
   const bool after = TRIGGER_FIRED_AFTER(data->tg_event);
   if (!TRIGGER_FIRED_FOR_ROW(data->tg_event) || (!before && !after)) {
-    ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-                    errmsg("meridian.%s() must fire BEFORE INSERT OR UPDATE or AFTER INSERT, UPDATE or DELETE, for each row", function),
-                    errhint("Let meridian.replicate() attach the triggers.")));
+    ereport(ERROR,
+            (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+             errmsg("meridian.%s() must fire BEFORE INSERT OR UPDATE or AFTER INSERT, UPDATE or DELETE, for each row",
+                    function),
+             errhint("Let meridian.replicate() attach the triggers.")));
   }
   return data;
 }

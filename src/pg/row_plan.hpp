@@ -46,9 +46,9 @@ struct RowPlan {
   bool stale;
   MemoryContext context;
   RowMode mode;
-  const char* rule_text;  ///< the trigger's arguments, for people
-  std::int32_t table_id;  ///< mesh-wide id; 0 if the table is not registered
-  Oid owner;              ///< of the replicated table
+  const char* rule_text;    ///< the trigger's arguments, for people
+  std::int32_t table_id;    ///< mesh-wide id; 0 if the table is not registered
+  Oid owner;                ///< of the replicated table
   AttrNumber state_attnum;  ///< RowMode::state
   AttrNumber stamp_attnum;  ///< RowMode::timestamp
   Oid stamp_type;

@@ -63,8 +63,7 @@ void Copier::copy_table(Node& source, Node& target, const Table& table) {
       "to_regclass($1)",
       {table.name});
   const std::string columns = shape.text(0, 0);
-  to.copy_from(from, "SELECT " + columns + " FROM " + shape.text(0, 1) + table.name,
-               table.name + " (" + columns + ")");
+  to.copy_from(from, "SELECT " + columns + " FROM " + shape.text(0, 1) + table.name, table.name + " (" + columns + ")");
 }
 
 void Copier::flush() {
