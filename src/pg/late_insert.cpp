@@ -2,6 +2,7 @@
 
 #include "pg/admission.hpp"
 #include "pg/row_access.hpp"
+#include "pg/row_lookup.hpp"
 #include "pg/row_logic.hpp"
 #include "pg/stamp.hpp"
 #include "pg/tombstone.hpp"
@@ -60,15 +61,12 @@ void outlive_deletes(Relation relation, RowPlan* plan, const RowValues& key) {
   CommandCounterIncrement();  // tombstones of this very statement
   const TombstoneData tombstone = find_tombstone(relation, plan, key);
   if (tombstone.seen.data == nullptr) return;
-  TupleTableSlot* wanted = MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsVirtual);
   TupleTableSlot* found = table_slot_create(relation, nullptr);
-  store(wanted, plan, key);
-  if (find_row(relation, plan, wanted, found) &&
+  if (find_row(relation, plan, key, found) &&
       bury_row(relation, plan, deform(plan, found), tombstone).action == Action::remove) {
     stamp_again(relation, plan, found, tombstone);
   }
   ExecDropSingleTupleTableSlot(found);
-  ExecDropSingleTupleTableSlot(wanted);
 }
 
 Size late_insert_shmem_size() { return sizeof(pg_atomic_uint64); }

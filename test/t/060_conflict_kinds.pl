@@ -42,6 +42,9 @@ my %tables = (
 	domains => { type => 'positive', x => [ '1', '2', '3' ] },
 	enums => { type => 'weekday', x => [ "'mon'", "'tue'", "'wed'" ] },
 	composites => { type => 'pair', x => [ "ROW(1, 'a')", 'ROW(NULL, NULL)', q(ROW(2, 'x,"y"')) ] },
+	enum_arrays => { type => 'weekday[]', x => [ "'{mon}'", "'{tue,NULL}'", "'{wed,mon}'" ] },
+	composite_arrays => { type => 'pair[]', x => [ q('{"(1,a)"}'), q('{NULL,"(,)"}'), q('{"(3,c)"}') ] },
+	composite_of_own => { type => 'dated', x => [ q('(mon,1)'), q('(tue,)'), q('(wed,3)') ] },
 	jsons => { type => 'json', x => [ q('{"a": 1}'), q('{"a":  1}'), q('[1, null]') ] },
 	ranges => { type => 'int4range', x => [ "'empty'", "'[1,)'", "'(,5)'" ] },
 	large => { type => 'text', storage => 'EXTERNAL', x => [ q(repeat('a', 5000)), q(repeat('b', 5000)), q(repeat('c', 7000)) ] },
@@ -79,10 +82,13 @@ foreach my $name (@names)
 	$table->{columns} = [ map { /^(\S+)/ } @{ $table->{keys} } ];
 }
 
+# Types of users have other numbers on each node.
+sql($eu, q{CREATE TYPE ahead AS (n integer)});
 on_all(\@nodes, q{
 	CREATE DOMAIN positive AS integer CHECK (VALUE > 0);
 	CREATE TYPE weekday AS ENUM ('mon', 'tue', 'wed');
 	CREATE TYPE pair AS (n integer, t text);
+	CREATE TYPE dated AS (day weekday, n positive);
 	CREATE TABLE parent (id integer PRIMARY KEY, v text);
 	INSERT INTO parent VALUES (1, 'p'), (2, 'p')});
 on_all(\@nodes, q{CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false)}) if $icu;
