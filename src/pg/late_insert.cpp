@@ -2,8 +2,8 @@
 
 #include "pg/admission.hpp"
 #include "pg/row_access.hpp"
-#include "pg/row_lookup.hpp"
 #include "pg/row_logic.hpp"
+#include "pg/row_lookup.hpp"
 #include "pg/stamp.hpp"
 #include "pg/tombstone.hpp"
 
