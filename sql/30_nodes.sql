@@ -153,7 +153,8 @@ BEGIN
     ON CONFLICT DO NOTHING;
   PERFORM meridian.begin_generation(1) WHERE NOT EXISTS (SELECT FROM meridian.generation);
   IF NOT EXISTS (SELECT FROM pg_publication WHERE pubname = 'meridian') THEN
-    CREATE PUBLICATION meridian FOR TABLE ONLY meridian.tombstone, ONLY meridian.progress WITH (publish = 'insert');
+    CREATE PUBLICATION meridian FOR TABLE ONLY meridian.tombstone, ONLY meridian.progress
+      WITH (publish = 'insert', publish_via_partition_root = true);
   END IF;
 END
 $$;

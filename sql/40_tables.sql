@@ -95,6 +95,30 @@ COMMENT ON FUNCTION meridian.compare_shapes(jsonb, jsonb) IS 'What differs betwe
 REVOKE ALL ON FUNCTION meridian.compare_shapes(jsonb, jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION meridian.compare_shapes(jsonb, jsonb) TO meridian_admin;
 
+CREATE FUNCTION meridian.refuse_partitions(rel regclass) RETURNS void
+  LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  p record;
+BEGIN
+  FOR p IN SELECT c.* FROM pg_partition_tree(rel) t JOIN pg_class c ON c.oid = t.relid WHERE t.isleaf ORDER BY t.relid::regclass::text LOOP
+    IF p.relkind <> 'r' THEN
+      RAISE EXCEPTION USING ERRCODE = 'feature_not_supported', MESSAGE = format('partition %s of %s is a foreign table', p.oid::regclass, rel),
+        HINT = 'Only tables of this server can be replicated.';
+    ELSIF p.relpersistence = 'u' THEN
+      RAISE EXCEPTION USING ERRCODE = 'feature_not_supported', MESSAGE = format('partition %s of %s is unlogged', p.oid::regclass, rel),
+        HINT = format('Its changes are not in the WAL: ALTER TABLE %s SET LOGGED', p.oid::regclass);
+    ELSIF p.relforcerowsecurity THEN
+      RAISE EXCEPTION USING ERRCODE = 'feature_not_supported', MESSAGE = format('partition %s of %s forces row-level security', p.oid::regclass, rel),
+        HINT = format('Changes of peers are written as the table''s owner, and policies would hide rows from the merge: ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', p.oid::regclass);
+    END IF;
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION meridian.refuse_partitions(regclass) IS 'Raises the reason for which the partitions of a table cannot be replicated, if there is one.';
+REVOKE ALL ON FUNCTION meridian.refuse_partitions(regclass) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.refuse_partitions(regclass) TO meridian_admin;
+
 CREATE FUNCTION meridian.refuse_table(rel regclass) RETURNS void
   LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -105,15 +129,15 @@ DECLARE
   reference record;
 BEGIN
   SELECT * INTO c FROM pg_class WHERE oid = rel;
-  kind := CASE c.relkind WHEN 'r' THEN NULL WHEN 'p' THEN 'a partitioned table' WHEN 'f' THEN 'a foreign table'
+  kind := CASE c.relkind WHEN 'r' THEN NULL WHEN 'p' THEN NULL WHEN 'f' THEN 'a foreign table'
                          WHEN 'v' THEN 'a view' WHEN 'm' THEN 'a materialized view' ELSE 'not a table' END;
   IF kind IS NOT NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'feature_not_supported', MESSAGE = format('%s is %s', rel, kind),
-      HINT = 'Only ordinary tables can be replicated.';
+      HINT = 'Only tables, also partitioned ones, can be replicated.';
   ELSIF c.relispartition THEN
     RAISE EXCEPTION USING ERRCODE = 'feature_not_supported', MESSAGE = format('%s is a partition', rel),
-      HINT = 'Only tables without partitions can be replicated.';
-  ELSIF EXISTS (SELECT FROM pg_inherits i WHERE rel IN (i.inhrelid, i.inhparent)) THEN
+      HINT = format('Replicate the table that it is part of: %s', pg_partition_root(rel));
+  ELSIF c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits i WHERE rel IN (i.inhrelid, i.inhparent)) THEN
     RAISE EXCEPTION USING ERRCODE = 'feature_not_supported', MESSAGE = format('%s takes part in inheritance', rel),
       HINT = 'Only tables without parents and children can be replicated.';
   ELSIF c.relpersistence = 't' THEN
@@ -150,6 +174,9 @@ BEGIN
       DETAIL = 'Such a value is the number of an object of this server, which means another one, or none, elsewhere.',
       HINT = format('ALTER TABLE %s ALTER COLUMN %I TYPE text, on every node', rel, reference.attname);
   END LOOP;
+  IF c.relkind = 'p' THEN
+    PERFORM meridian.refuse_partitions(rel);
+  END IF;
   SELECT p.condeferrable INTO can_defer FROM pg_constraint p WHERE p.conrelid = rel AND p.contype = 'p';
   IF can_defer IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'invalid_table_definition', MESSAGE = format('%s has no primary key', rel),

@@ -9,6 +9,7 @@ DECLARE
   member integer := (SELECT l.member FROM meridian.local_member l);
   undo jsonb := '[]';
   increment bigint;
+  start bigint;
   last bigint;
 BEGIN
   IF ids = 'keep' THEN
@@ -18,24 +19,25 @@ BEGIN
     IF k.expression = 'meridian.next_id()' THEN
       CONTINUE;
     END IF;
-    increment := (SELECT s.seqincrement FROM pg_sequence s WHERE s.seqrelid = k.sequence);
+    SELECT s.seqincrement, s.seqstart INTO increment, start FROM pg_sequence s WHERE s.seqrelid = k.sequence;
     last := NULL;
     IF k.sequence IS NOT NULL THEN
       EXECUTE format('SELECT last_value FROM %s', k.sequence) INTO last;
     END IF;
     undo := undo || jsonb_strip_nulls(jsonb_build_object('column', k.name, 'identity', NULLIF(k.identity, ''), 'default', k.expression,
-      'sequence', k.sequence::text, 'last', last, 'increment', increment));
+      'sequence', k.sequence::text, 'last', last, 'increment', increment, 'start', start));
     IF ids = 'global' THEN
       IF k.identity <> '' THEN
-        EXECUTE format('ALTER TABLE ONLY %s ALTER COLUMN %I DROP IDENTITY', rel, k.name);
+        EXECUTE format('ALTER TABLE %s ALTER COLUMN %I DROP IDENTITY', rel, k.name);
       END IF;
-      EXECUTE format('ALTER TABLE ONLY %s ALTER COLUMN %I SET DEFAULT meridian.next_id()', rel, k.name);
+      EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET DEFAULT meridian.next_id()', rel, k.name);
     ELSE
       IF member >= step THEN
         RAISE EXCEPTION USING ERRCODE = 'program_limit_exceeded', MESSAGE = format('member %s has no residue of its own in steps of %s', member, step),
           HINT = 'ids=stepped serves members 1 to 63; use ids=global.';
       END IF;
-      EXECUTE format('ALTER SEQUENCE %s INCREMENT BY %s RESTART WITH %s', k.sequence, step,
+      -- Also TRUNCATE ... RESTART IDENTITY begins at a number of this member.
+      EXECUTE format('ALTER SEQUENCE %s INCREMENT BY %s START WITH %s RESTART', k.sequence, step,
                      above + 1 + (member - (above + 1) % step + step) % step);
     END IF;
   END LOOP;
@@ -53,14 +55,14 @@ DECLARE
   k record;
   largest bigint;
 BEGIN
-  FOR k IN SELECT * FROM jsonb_to_recordset(undo) AS u("column" name, identity text, "default" text, sequence text, last bigint, increment bigint) LOOP
+  FOR k IN SELECT * FROM jsonb_to_recordset(undo) AS u("column" name, identity text, "default" text, sequence text, last bigint, increment bigint, start bigint) LOOP
     IF NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = rel AND a.attname = k."column" AND NOT a.attisdropped) THEN
       CONTINUE;
     END IF;
     IF k.sequence IS NULL THEN
-      EXECUTE format('ALTER TABLE ONLY %s ALTER COLUMN %I DROP DEFAULT', rel, k."column");
+      EXECUTE format('ALTER TABLE %s ALTER COLUMN %I DROP DEFAULT', rel, k."column");
       IF k."default" IS NOT NULL THEN
-        EXECUTE format('ALTER TABLE ONLY %s ALTER COLUMN %I SET DEFAULT %s', rel, k."column", k."default");
+        EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET DEFAULT %s', rel, k."column", k."default");
       END IF;
       CONTINUE;
     END IF;
@@ -68,17 +70,17 @@ BEGIN
     largest := GREATEST(largest, k.last, 1);
     IF k.identity IS NOT NULL THEN
       IF NOT EXISTS (SELECT FROM meridian.key_columns(rel) c WHERE c.name = k."column" AND c.identity <> '') THEN
-        EXECUTE format('ALTER TABLE ONLY %s ALTER COLUMN %I DROP DEFAULT', rel, k."column");
-        EXECUTE format('ALTER TABLE ONLY %s ALTER COLUMN %I ADD GENERATED %s AS IDENTITY (INCREMENT BY %s)', rel, k."column",
+        EXECUTE format('ALTER TABLE %s ALTER COLUMN %I DROP DEFAULT', rel, k."column");
+        EXECUTE format('ALTER TABLE %s ALTER COLUMN %I ADD GENERATED %s AS IDENTITY (INCREMENT BY %s)', rel, k."column",
                        CASE k.identity WHEN 'a' THEN 'ALWAYS' ELSE 'BY DEFAULT' END, k.increment);
       END IF;
       k.sequence := (SELECT c.sequence::text FROM meridian.key_columns(rel) c WHERE c.name = k."column");
     ELSIF to_regclass(k.sequence) IS NULL THEN
       CONTINUE;
     ELSE
-      EXECUTE format('ALTER TABLE ONLY %s ALTER COLUMN %I SET DEFAULT %s', rel, k."column", k."default");
+      EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET DEFAULT %s', rel, k."column", k."default");
     END IF;
-    EXECUTE format('ALTER SEQUENCE %s INCREMENT BY %s', k.sequence, k.increment);
+    EXECUTE format('ALTER SEQUENCE %s INCREMENT BY %s START WITH %s', k.sequence, k.increment, k.start);
     IF EXISTS (SELECT FROM pg_sequence s WHERE s.seqrelid = to_regclass(k.sequence) AND largest BETWEEN s.seqmin AND s.seqmax) THEN
       PERFORM setval(to_regclass(k.sequence), largest);
     END IF;
@@ -88,6 +90,51 @@ $$;
 COMMENT ON FUNCTION meridian.restore_key_filling(regclass, jsonb) IS 'Step: undoes set_key_filling(); sequences go on above every number in the table.';
 REVOKE ALL ON FUNCTION meridian.restore_key_filling(regclass, jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION meridian.restore_key_filling(regclass, jsonb) TO meridian_admin;
+
+CREATE FUNCTION meridian.guard_truncate(rel regclass) RETURNS void
+  LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  t regclass;
+BEGIN
+  FOR t IN SELECT rel UNION SELECT p.relid FROM pg_partition_tree(rel) p WHERE p.isleaf LOOP
+    IF NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = t AND g.tgname = 'zz_meridian_truncate' AND g.tgenabled = 'A'
+                      AND g.tgfoid = 'meridian.truncate()'::regprocedure) THEN
+      EXECUTE format('CREATE OR REPLACE TRIGGER zz_meridian_truncate BEFORE TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION meridian.truncate()', t);
+      EXECUTE format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER zz_meridian_truncate', t);
+    END IF;
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION meridian.guard_truncate(regclass) IS 'Step: gives a table and each of its partitions the TRUNCATE trigger, which PostgreSQL does not pass on.';
+REVOKE ALL ON FUNCTION meridian.guard_truncate(regclass) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.guard_truncate(regclass) TO meridian_admin;
+
+CREATE FUNCTION meridian.follow_partitions() RETURNS event_trigger
+  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  t regclass;
+BEGIN
+  FOR t IN SELECT r.rel FROM meridian.replicated_table r JOIN pg_class c ON c.oid = r.rel AND c.relkind = 'p' LOOP
+    PERFORM meridian.refuse_partitions(t), meridian.guard_truncate(t);
+  END LOOP;
+  IF t IS NOT NULL THEN
+    FOR t IN SELECT g.tgrelid FROM pg_trigger g
+              WHERE g.tgfoid = 'meridian.truncate()'::regprocedure AND g.tgname = 'zz_meridian_truncate'
+                AND NOT EXISTS (SELECT FROM meridian.replicated_table r
+                                 WHERE r.rel = g.tgrelid OR r.rel IN (SELECT a.relid FROM pg_partition_ancestors(g.tgrelid) a)) LOOP
+      EXECUTE format('DROP TRIGGER zz_meridian_truncate ON %s', t);
+    END LOOP;
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION meridian.follow_partitions() IS 'Event trigger: what replicate() sees to for the partitions that are there, for those that are added or detached later.';
+REVOKE ALL ON FUNCTION meridian.follow_partitions() FROM PUBLIC;
+CREATE EVENT TRIGGER meridian_partitions ON ddl_command_end WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE')
+  EXECUTE FUNCTION meridian.follow_partitions();
+ALTER EVENT TRIGGER meridian_partitions ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER meridian_partitions IS 'Refuses partitions that cannot be replicated, and guards others against TRUNCATE.';
 
 CREATE FUNCTION meridian.attach_triggers(rel regclass, rules text[]) RETURNS void
   LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -105,21 +152,23 @@ BEGIN
   ELSE
     resolver := format('meridian.resolve(%s)', (SELECT string_agg(quote_literal(r), ', ' ORDER BY n) FROM unnest(rules) WITH ORDINALITY u(r, n)));
     IF NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = rel AND a.attname = '_meridian' AND NOT a.attisdropped) THEN
-      EXECUTE format('ALTER TABLE ONLY %s ADD COLUMN _meridian meridian.row_state', rel);
+      EXECUTE format('ALTER TABLE %s ADD COLUMN _meridian meridian.row_state', rel);
     END IF;
   END IF;
-  FOR t IN VALUES ('00_meridian_apply', 'BEFORE INSERT OR UPDATE', 'ROW', resolver),
-                  ('zz_meridian_stamp', 'BEFORE INSERT OR UPDATE', 'ROW', resolver),
-                  ('zz_meridian_delete', 'AFTER DELETE', 'ROW', resolver),
-                  ('zz_meridian_truncate', 'BEFORE TRUNCATE', 'STATEMENT', 'meridian.refuse_truncate()')
+  -- Row triggers of a partitioned table are given to its partitions, also to later ones, by PostgreSQL.
+  FOR t IN VALUES ('00_meridian_apply', 'BEFORE INSERT OR UPDATE'),
+                  ('zz_meridian_stamp', 'BEFORE INSERT OR UPDATE'),
+                  ('zz_meridian_insert', format('AFTER INSERT OR UPDATE OF %s', (SELECT string_agg(quote_ident(k.name), ', ') FROM meridian.key_columns(rel) k))),
+                  ('zz_meridian_delete', 'AFTER DELETE')
   LOOP
     -- A schema dump of another member brings our triggers along.
     IF EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = rel AND g.tgname = t.column1) THEN
       EXECUTE format('DROP TRIGGER %I ON %s', t.column1, rel);
     END IF;
-    EXECUTE format('CREATE TRIGGER %I %s ON %s FOR EACH %s EXECUTE FUNCTION %s', t.column1, t.column2, rel, t.column3, t.column4);
-    EXECUTE format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER %I', rel, t.column1);
+    EXECUTE format('CREATE TRIGGER %I %s ON %s FOR EACH ROW EXECUTE FUNCTION %s', t.column1, t.column2, rel, resolver);
+    EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', rel, t.column1);
   END LOOP;
+  PERFORM meridian.guard_truncate(rel);
 END
 $$;
 COMMENT ON FUNCTION meridian.attach_triggers(regclass, text[]) IS 'Step: adds the column and the triggers that the rules need.';
@@ -130,7 +179,7 @@ CREATE FUNCTION meridian.lock_table(rel regclass) RETURNS void
   LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', rel);
+  EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', rel);
 END
 $$;
 COMMENT ON FUNCTION meridian.lock_table(regclass) IS 'Step: nobody reads or writes the table until the transaction ends.';
@@ -166,7 +215,7 @@ BEGIN
     RETURN;
   END IF;
   -- Without writers: what a running transaction still writes might leave by the old idea of the publication.
-  EXECUTE format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', rel);
+  EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', rel);
   EXECUTE format('ALTER PUBLICATION meridian ADD TABLE ONLY %s', rel);
 END
 $$;
@@ -202,20 +251,22 @@ BEGIN
     RETURN;
   END IF;
   PERFORM meridian.unpublish_table(id);
+  -- First, or follow_partitions() would put its trigger back.
+  DELETE FROM meridian.replicated_table r WHERE r.id = detach_table.id;
   IF EXISTS (SELECT FROM pg_class c WHERE c.oid = there.rel) THEN
-    FOR t IN SELECT g.tgname FROM pg_trigger g
-              WHERE g.tgrelid = there.rel AND g.tgname IN ('00_meridian_apply', 'zz_meridian_stamp', 'zz_meridian_delete', 'zz_meridian_truncate') LOOP
-      EXECUTE format('DROP TRIGGER %I ON %s', t.tgname, there.rel);
+    FOR t IN SELECT g.tgname, g.tgrelid::regclass AS rel FROM pg_trigger g
+              WHERE (g.tgrelid = there.rel OR g.tgrelid IN (SELECT p.relid FROM pg_partition_tree(there.rel) p)) AND g.tgparentid = 0
+                AND g.tgname IN ('00_meridian_apply', 'zz_meridian_stamp', 'zz_meridian_insert', 'zz_meridian_delete', 'zz_meridian_truncate') LOOP
+      EXECUTE format('DROP TRIGGER %I ON %s', t.tgname, t.rel);
     END LOOP;
     IF EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = there.rel AND a.attname = '_meridian' AND NOT a.attisdropped
                   AND a.atttypid = 'meridian.row_state'::regtype) THEN
-      EXECUTE format('ALTER TABLE ONLY %s DROP COLUMN _meridian', there.rel);
+      EXECUTE format('ALTER TABLE %s DROP COLUMN _meridian', there.rel);
     END IF;
     PERFORM meridian.restore_key_filling(there.rel, there.key_undo);
   END IF;
   DELETE FROM meridian.tombstone d WHERE d.table_id = detach_table.id;
   DELETE FROM meridian.parked_image p WHERE p.rel = there.rel;
-  DELETE FROM meridian.replicated_table r WHERE r.id = detach_table.id;
 END
 $$;
 COMMENT ON FUNCTION meridian.detach_table(integer) IS 'Step: takes from the table what attach_table() and publish_table() gave it; its rows stay.';

@@ -74,9 +74,9 @@ CREATE FUNCTION meridian.lww() RETURNS trigger
   LANGUAGE C AS 'MODULE_PATHNAME', 'meridian_lww';
 COMMENT ON FUNCTION meridian.lww() IS 'Trigger: lww(''updated_at''). The row with the newer timestamp wins, ties are broken by the rows themselves; no extra column.';
 
-CREATE FUNCTION meridian.refuse_truncate() RETURNS trigger
-  LANGUAGE C AS 'MODULE_PATHNAME', 'meridian_refuse_truncate';
-COMMENT ON FUNCTION meridian.refuse_truncate() IS 'Trigger: refuses TRUNCATE of a replicated table, which would not reach the other nodes.';
+CREATE FUNCTION meridian.truncate() RETURNS trigger
+  LANGUAGE C AS 'MODULE_PATHNAME', 'meridian_truncate';
+COMMENT ON FUNCTION meridian.truncate() IS 'Trigger: refuses TRUNCATE of a replicated table, or with meridian.allow_truncate makes it the DELETE of every row on all nodes.';
 
 CREATE FUNCTION meridian.apply_tombstone() RETURNS trigger
   LANGUAGE C AS 'MODULE_PATHNAME', 'meridian_apply_tombstone';

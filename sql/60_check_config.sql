@@ -70,15 +70,16 @@ AS $$
      AND g.tgname NOT IN ('00_meridian_apply', 'zz_meridian_stamp')
      AND (g.tgname < '00_meridian_apply' OR g.tgname > 'zz_meridian_stamp')
   UNION ALL
-  SELECT format('trigger %I on %s', o.name, t.rel),
+  SELECT format('trigger %I on %s', o.name, r.rel),
          CASE g.tgenabled WHEN 'D' THEN 'disabled' WHEN 'R' THEN 'enabled for replicas only' WHEN 'O' THEN 'not enabled always' ELSE 'missing' END,
          'enabled always',
          CASE WHEN g.oid IS NULL THEN format('SELECT meridian.replicate(%L, ...) with the same rules', t.rel)
-              ELSE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', t.rel, o.name) END
+              ELSE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', r.rel, o.name) END
     FROM meridian.replicated_table t
     JOIN pg_class c ON c.oid = t.rel
-    CROSS JOIN unnest(ARRAY['00_meridian_apply', 'zz_meridian_stamp', 'zz_meridian_delete', 'zz_meridian_truncate']) o(name)
-    LEFT JOIN pg_trigger g ON g.tgrelid = t.rel AND g.tgname = o.name
+    CROSS JOIN LATERAL (SELECT t.rel UNION SELECT p.relid FROM pg_partition_tree(t.rel) p WHERE p.isleaf) r(rel)
+    CROSS JOIN unnest(ARRAY['00_meridian_apply', 'zz_meridian_stamp', 'zz_meridian_insert', 'zz_meridian_delete', 'zz_meridian_truncate']) o(name)
+    LEFT JOIN pg_trigger g ON g.tgrelid = r.rel AND g.tgname = o.name
    WHERE g.tgenabled IS DISTINCT FROM 'A'
   UNION ALL
   SELECT format('table %s', t.id), 'dropped', 'the table on every node', 'drop_node() or leave(), and join again'
@@ -104,6 +105,9 @@ AS $$
   UNION ALL
   SELECT 'publication meridian', 'publishes more than inserts', 'publish = ''insert''', 'ALTER PUBLICATION meridian SET (publish = ''insert'')'
     FROM pg_publication p WHERE p.pubname = 'meridian' AND (p.pubupdate OR p.pubdelete OR p.pubtruncate OR NOT p.pubinsert)
+  UNION ALL
+  SELECT 'publication meridian', 'publishes partitions', 'publish_via_partition_root', 'ALTER PUBLICATION meridian SET (publish_via_partition_root = true)'
+    FROM pg_publication p WHERE p.pubname = 'meridian' AND NOT p.pubviaroot
 $$;
 COMMENT ON FUNCTION meridian.mesh_items() IS 'Triggers, subscriptions and publication of the mesh that are not as set-up left them; empty if all are.';
 REVOKE ALL ON FUNCTION meridian.mesh_items() FROM PUBLIC;

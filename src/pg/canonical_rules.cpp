@@ -29,13 +29,26 @@ void parse(const char* const* texts, int count) {
   pg_unreachable();
 }
 
-bool in_check_constraint(Relation relation, AttrNumber column) {
+bool in_check_constraint_of(Relation relation, AttrNumber column) {
   const TupleConstr* constraints = RelationGetDescr(relation)->constr;
   for (int i = 0; constraints != nullptr && i < constraints->num_check; ++i) {
     Bitmapset* columns = nullptr;
     pull_varattnos(static_cast<Node*>(stringToNode(constraints->check[i].ccbin)), 1, &columns);
     const bool whole_row = bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, columns);
     if (whole_row || bms_is_member(column - FirstLowInvalidHeapAttributeNumber, columns)) return true;
+  }
+  return false;
+}
+
+// A partition may check more than its root does.
+bool in_check_constraint(Relation relation, const char* name) {
+  ListCell* cell = nullptr;
+  List* relations = find_all_inheritors(RelationGetRelid(relation), AccessShareLock, nullptr);
+  foreach (cell, relations) {
+    Relation one = table_open(lfirst_oid(cell), NoLock);
+    const bool found = in_check_constraint_of(one, get_attnum(RelationGetRelid(one), name));
+    table_close(one, NoLock);
+    if (found) return true;
   }
   return false;
 }
@@ -68,7 +81,7 @@ void check_counter(Relation relation, Form_pg_attribute attribute) {
            psprintf("column \"%s\" has type %s and cannot be a counter", name, format_type_be(attribute->atttypid)),
            "Counters are smallint, integer, bigint or numeric columns.");
   }
-  if (in_check_constraint(relation, attribute->attnum)) {
+  if (in_check_constraint(relation, name)) {
     refuse(ERRCODE_FEATURE_NOT_SUPPORTED,
            psprintf("column \"%s\" is in a CHECK constraint and cannot be a counter", name),
            "Concurrent changes add up, so their sum may break the constraint on every node. Drop the constraint, or "

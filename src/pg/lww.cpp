@@ -3,6 +3,8 @@
 // Newer wins; equal timestamps are decided by a total order over the two rows that every node computes alike. So
 // that "newer" follows what a node has seen, a local write whose timestamp is missing or not newer than the row's is
 // stamped one microsecond after it, and so is a delete. Works without preload: no clock is needed, only the row.
+#include "pg/late_insert.hpp"
+#include "pg/partition.hpp"
 #include "pg/row_logic.hpp"
 #include "pg/stamp.hpp"
 #include "pg/stat_tables.hpp"
@@ -89,8 +91,8 @@ HeapTuple stamp_timestamp_insert(Relation relation, const RowPlan* plan, HeapTup
   RowValues row = deform(relation, plan, tuple);
   std::int64_t time = by_timestamp::timestamp_of(plan, row);
   if (time == PG_INT64_MIN) time = now_for(plan);
-  // A key that was deleted comes back only above the delete. The xid first: see stamp_state_insert().
-  if (plan->table_id != 0) GetCurrentTransactionId();
+  // A key that was deleted comes back only above the delete.
+  if (plan->table_id != 0) begin_insert();
   const TombstoneData tombstone = find_any_tombstone(relation, plan, row);
   if (tombstone.seen.data != nullptr) time = std::max(time, after(static_cast<std::int64_t>(tombstone.stamp.value)));
   refuse_infinity(relation, plan, time);
@@ -112,7 +114,8 @@ HeapTuple stamp_timestamp_update(Relation relation, const RowPlan* plan, HeapTup
     time = after(before);
   }
   if (!same_key(plan, old_row, new_row)) {
-    add_tombstone(relation, plan, old_row, timestamp_tombstone(time));
+    if (plan->table_id != 0) begin_insert();
+    if (!leaves_partition(relation, new_row)) add_tombstone(relation, plan, old_row, timestamp_tombstone(time));
     const TombstoneData tombstone = find_any_tombstone(relation, plan, new_row);
     if (tombstone.seen.data != nullptr) time = std::max(time, after(static_cast<std::int64_t>(tombstone.stamp.value)));
   }
@@ -121,6 +124,13 @@ HeapTuple stamp_timestamp_update(Relation relation, const RowPlan* plan, HeapTup
   if (!external && time == given) return new_tuple;
   set_timestamp(plan, time, &new_row);
   return heap_form_tuple(RelationGetDescr(relation), new_row.values, new_row.nulls);
+}
+
+void restamp_timestamp_insert(Relation relation, const RowPlan* plan, const TombstoneData& tombstone, RowValues* row) {
+  const std::int64_t time = after(static_cast<std::int64_t>(tombstone.stamp.value));
+  refuse_infinity(relation, plan, time);
+  fetch_external_values(relation, plan, row);
+  set_timestamp(plan, time, row);
 }
 
 TombstoneData timestamp_tombstone(std::int64_t time) {

@@ -8,6 +8,7 @@
 #include "pg/hlc.hpp"
 #include "pg/identity.hpp"
 #include "pg/keeper.hpp"
+#include "pg/late_insert.hpp"
 #include "pg/row_access.hpp"
 #include "pg/row_plan.hpp"
 #include "pg/settings.hpp"
@@ -32,6 +33,7 @@ constexpr SharedMemory shared_memory[] = {
     {identity_shmem_size, identity_shmem_init},
     {keeper_shmem_size, keeper_shmem_init},
     {stat_tables_shmem_size, stat_tables_shmem_init},
+    {late_insert_shmem_size, late_insert_shmem_init},
 };
 
 shmem_request_hook_type next_shmem_request_hook = nullptr;

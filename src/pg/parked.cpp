@@ -5,6 +5,7 @@
 #include "pg/catalog.hpp"
 #include "pg/hlc.hpp"
 #include "pg/parked_row.hpp"
+#include "pg/partition.hpp"
 #include "pg/row_access.hpp"
 #include "pg/row_logic.hpp"
 #include "pg/settings.hpp"
@@ -39,13 +40,18 @@ TimestampTz next_try(std::int32_t attempts) {
   return GetCurrentTimestamp() + pause_s * USECS_PER_SEC;
 }
 
+// A tombstone has no plan.
+Oid table_of(Relation relation, const RowPlan* plan) {
+  return plan != nullptr ? plan->relation : RelationGetRelid(relation);
+}
+
 void add_parked(Relation relation, const RowPlan* plan, const RowValues& row, const Note& note,
                 const ParkedHistory* history) {
   Datum values[parked_columns] = {};
   bool nulls[parked_columns] = {};
   Relation parked = table_open(table_oid(Table::parked_image), RowExclusiveLock);
   values[parked_id] = Int64GetDatum(history != nullptr ? history->id : next_sequence_value(parked, parked_id + 1));
-  values[parked_rel] = ObjectIdGetDatum(RelationGetRelid(relation));
+  values[parked_rel] = ObjectIdGetDatum(table_of(relation, plan));
   nulls[parked_key] = plan == nullptr;
   if (plan != nullptr) {
     values[parked_key_hash] = Int64GetDatum(hash_key(plan, row));
@@ -62,7 +68,7 @@ void add_parked(Relation relation, const RowPlan* plan, const RowValues& row, co
   insert_row_into(parked, values, nulls);
   table_close(parked, RowExclusiveLock);
   CommandCounterIncrement();
-  if (history == nullptr) count_stat(RelationGetRelid(relation), Stat::parked);
+  if (history == nullptr) count_stat(table_of(relation, plan), Stat::parked);
 }
 
 void remove_parked(Relation parked, ParkedRow* row) { simple_heap_delete(parked, &row->stored->t_self); }
@@ -71,7 +77,7 @@ void remove_parked(Relation parked, ParkedRow* row) { simple_heap_delete(parked,
 template <typename Visit>
 void for_each_refused(Relation parked, Relation relation, const RowPlan* plan, const RowValues& key, Visit visit) {
   ScanKeyData keys[2];
-  ScanKeyInit(&keys[0], parked_rel + 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(RelationGetRelid(relation)));
+  ScanKeyInit(&keys[0], parked_rel + 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(plan->relation));
   ScanKeyInit(&keys[1], parked_key_hash + 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(hash_key(plan, key)));
   Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
   SysScanDesc scan = systable_beginscan(parked, index_oid(Index::parked_key), true, snapshot, 2, keys);
@@ -97,6 +103,18 @@ RowValues join_refused(Relation parked, Relation relation, const RowPlan* plan, 
   return values;
 }
 
+// A row of a partitioned table waits under the table's name, and goes to the partition that takes it now.
+Relation leaf_of(Relation relation, const ParkedRow& row) {
+  if (relation->rd_rel->relkind != RELKIND_PARTITIONED_TABLE) return relation;
+  Relation leaf = open_leaf(relation, row_from_texts(relation, row.values));
+  if (leaf == nullptr) {
+    ereport(ERROR, (errcode(ERRCODE_CHECK_VIOLATION),
+                    errmsg("no partition of table \"%s\" takes the row", RelationGetRelationName(relation)),
+                    errhint("Create or attach one.")));
+  }
+  return leaf;
+}
+
 // Takes the row away and brings it again; what is refused is parked anew under its old id.
 void bring_again(Relation parked, ParkedRow* row) {
   remove_parked(parked, row);
@@ -108,13 +126,15 @@ void bring_again(Relation parked, ParkedRow* row) {
     const RowValues values = row_from_texts(relation, row->values);
     receive_parked_tombstone(relation, heap_form_tuple(RelationGetDescr(relation), values.values, values.nulls));
   } else {
-    RowPlan* plan = row_plan(relation);
     // Reading a row may run code of the table's owner (the CHECK of a domain).
-    const OwnerSwitch caller = become_owner(plan);
-    RowValues values = row_from_texts(relation, row->values);
-    if (!row->is_future) values = join_refused(parked, relation, plan, values, row);
-    apply_row(relation, plan, values, &row->history);
+    const OwnerSwitch caller = become_owner(row_plan(relation));
+    Relation leaf = leaf_of(relation, *row);
+    RowPlan* plan = row_plan(leaf);
+    RowValues values = row_from_texts(leaf, row->values);
+    if (!row->is_future) values = join_refused(parked, leaf, plan, values, row);
+    apply_row(leaf, plan, values, &row->history);
     become_caller(caller);
+    if (leaf != relation) table_close(leaf, NoLock);
   }
   table_close(relation, NoLock);
 }

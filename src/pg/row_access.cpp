@@ -197,18 +197,22 @@ WriteResult insert_row(RowWriter* writer, TupleTableSlot* row) {
   return WriteResult::done;
 }
 
+void rewrite_row(RowWriter* writer, TupleTableSlot* found, TupleTableSlot* row) {
+  need_indexes(writer);
+  EPQState epq;
+  compat::eval_plan_qual_init(&epq, writer->estate);
+  start_writing(writer);
+  AfterTriggerBeginQuery();
+  ExecSimpleRelationUpdate(writer->target, writer->estate, &epq, found, row);
+  AfterTriggerEndQuery(writer->estate);
+  stop_writing(writer);
+  EvalPlanQualEnd(&epq);
+}
+
 WriteResult update_row(RowWriter* writer, TupleTableSlot* found, TupleTableSlot* row) {
   if (writer->plan->others_see_update) {
     if (lock_row(writer, found) != WriteResult::done) return WriteResult::changed_meanwhile;
-    need_indexes(writer);
-    EPQState epq;
-    compat::eval_plan_qual_init(&epq, writer->estate);
-    start_writing(writer);
-    AfterTriggerBeginQuery();
-    ExecSimpleRelationUpdate(writer->target, writer->estate, &epq, found, row);
-    AfterTriggerEndQuery(writer->estate);
-    stop_writing(writer);
-    EvalPlanQualEnd(&epq);
+    rewrite_row(writer, found, row);
     return WriteResult::done;
   }
   complete_row(writer, row, CMD_UPDATE);

@@ -58,6 +58,9 @@ bool key_is_free(RowWriter* writer, TupleTableSlot* key_source);
 WriteResult insert_row(RowWriter* writer, TupleTableSlot* row);
 /// Replaces the row version that `found` holds.
 WriteResult update_row(RowWriter* writer, TupleTableSlot* found, TupleTableSlot* row);
+/// Replaces the version of a row that this transaction has inserted, as an UPDATE of it would: with every trigger that
+/// fires in this session but ours.
+void rewrite_row(RowWriter* writer, TupleTableSlot* found, TupleTableSlot* row);
 WriteResult delete_row(RowWriter* writer, TupleTableSlot* found);
 
 }  // namespace meridian::pg

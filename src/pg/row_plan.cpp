@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "pg/catalog.hpp"
+#include "pg/partition.hpp"
 #include "pg/support/compat.hpp"
 
 namespace meridian::pg {
@@ -19,9 +20,12 @@ struct PlanEntry {
 
 HTAB* plans = nullptr;
 
+// A plan of a partition also depends on its root, so that a change of one table may concern several plans.
+bool partitions_planned = false;
+
 void relation_changed(Datum, Oid relation) {
   if (plans == nullptr) return;
-  if (OidIsValid(relation)) {
+  if (OidIsValid(relation) && !partitions_planned) {
     auto* entry = static_cast<PlanEntry*>(hash_search(plans, &relation, HASH_FIND, nullptr));
     if (entry != nullptr && entry->plan != nullptr) entry->plan->stale = true;
     return;
@@ -29,7 +33,9 @@ void relation_changed(Datum, Oid relation) {
   HASH_SEQ_STATUS scan;
   hash_seq_init(&scan, plans);
   while (auto* entry = static_cast<PlanEntry*>(hash_seq_search(&scan))) {
-    if (entry->plan != nullptr) entry->plan->stale = true;
+    if (entry->plan == nullptr) continue;
+    const bool concerned = !OidIsValid(relation) || entry->relation == relation || entry->plan->relation == relation;
+    if (concerned) entry->plan->stale = true;
   }
 }
 
@@ -255,12 +261,21 @@ void plan_demands(Relation relation, RowPlan* plan) {
   }
 }
 
+Oid owner_of(Oid table) {
+  const HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+  if (!HeapTupleIsValid(tuple)) elog(ERROR, "cache lookup failed for relation %u", table);
+  const Oid owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner;
+  ReleaseSysCache(tuple);
+  return owner;
+}
+
 RowPlan* build_plan(Relation relation) {
   // Below the caller's context until it is complete: an error must not leave half a plan in the cache.
   MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "meridian row plan", ALLOCSET_SMALL_SIZES);
   MemoryContext caller = MemoryContextSwitchTo(context);
   auto* plan = static_cast<RowPlan*>(palloc0(sizeof(RowPlan)));
-  plan->relation = RelationGetRelid(relation);
+  plan->relation = replicated_root(relation);
+  partitions_planned = partitions_planned || plan->relation != RelationGetRelid(relation);
   plan->context = context;
   // A copy: reading catalogs may rebuild the relation's.
   const TriggerDesc* triggers = CopyTriggerDesc(relation->trigdesc);
@@ -272,7 +287,7 @@ RowPlan* build_plan(Relation relation) {
                     errhint("For example: EXECUTE FUNCTION meridian.lww('updated_at').")));
   }
   plan->rule_text = describe_rules(trigger, plan->mode);
-  plan->owner = relation->rd_rel->relowner;
+  plan->owner = owner_of(plan->relation);
   plan_columns(relation, trigger, plan);
   plan_keys(relation, plan);
   if (plan->mode == RowMode::state) {

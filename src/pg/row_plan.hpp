@@ -42,13 +42,13 @@ struct KeyColumn {
 enum class RowMode { state, timestamp };  ///< resolve(...) or lww('column')
 
 struct RowPlan {
-  Oid relation;
+  Oid relation;  ///< the replicated table: of a partition, the partitioned table at the top
   bool stale;
   MemoryContext context;
   RowMode mode;
-  const char* rule_text;  ///< the trigger's arguments, for people
-  std::int32_t table_id;  ///< mesh-wide id; 0 if the table is not registered
-  Oid owner;
+  const char* rule_text;    ///< the trigger's arguments, for people
+  std::int32_t table_id;    ///< mesh-wide id; 0 if the table is not registered
+  Oid owner;                ///< of the replicated table
   AttrNumber state_attnum;  ///< RowMode::state
   AttrNumber stamp_attnum;  ///< RowMode::timestamp
   Oid stamp_type;

@@ -10,6 +10,7 @@ char* node_name;
 char* region_name;
 char* database_name;
 int max_clock_skew_ms;
+bool allow_truncate;
 
 namespace {
 
@@ -41,6 +42,9 @@ void define_settings() {
                           "How many tombstones a member may hold back before it is an alarm.",
                           "See the views meridian.alarms and meridian.tombstone_progress.", &tombstone_alarm_count,
                           1'000'000, 0, INT_MAX, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+  DefineCustomBoolVariable("meridian.allow_truncate", "Whether TRUNCATE of a replicated table is allowed.",
+                           "It then deletes every row on all nodes, and costs as much as DELETE.", &allow_truncate,
+                           false, PGC_SUSET, 0, nullptr, nullptr, nullptr);
 
   MarkGUCPrefixReserved("meridian");
 }

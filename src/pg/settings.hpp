@@ -14,6 +14,9 @@ extern char* database_name;
 /// `meridian.max_clock_skew`, milliseconds: how far in the future a stamp from a peer may lie.
 extern int max_clock_skew_ms;
 
+/// `meridian.allow_truncate`: TRUNCATE of a replicated table deletes its rows on all nodes instead of being refused.
+extern bool allow_truncate;
+
 /// Defines every setting. Called once, by `_PG_init`.
 void define_settings();
 

@@ -3,11 +3,13 @@
 // A BEFORE trigger that sorts last compares OLD and NEW, ticks the clock once, and writes the new state. What the user
 // put into the state column is ignored: the state is always derived from OLD's, so it cannot be forged. An UPDATE that
 // changes nothing is not a write: it keeps the state, and only sends the row once more. A changed primary key is a
-// delete and an insert.
+// delete and an insert; where it moves the row to another partition, PostgreSQL makes it one.
 #include "pg/stamp.hpp"
 
 #include "pg/hlc.hpp"
 #include "pg/identity.hpp"
+#include "pg/late_insert.hpp"
+#include "pg/partition.hpp"
 #include "pg/stat_tables.hpp"
 #include "pg/tombstone.hpp"
 
@@ -112,9 +114,7 @@ void bury_old_key(Relation relation, const RowPlan* plan, const RowValues& row) 
 HeapTuple stamp_state_insert(Relation relation, const RowPlan* plan, HeapTuple tuple) {
   RowValues row = deform(relation, plan, tuple);
   const Actor actor = local_actor();
-  // The keeper settles a tombstone when the transactions have ended whose stamps may be older than it: those with an
-  // xid.
-  GetCurrentTransactionId();
+  begin_insert();
   fetch_external_values(relation, plan, &row);
   const Number* counters = read_counters(plan, row);
   write_state(plan, stamp_insert(*plan->shape, actor, tick(), counters), &row);
@@ -126,6 +126,7 @@ HeapTuple stamp_state_update(Relation relation, const RowPlan* plan, HeapTuple o
   const RowValues old_row = deform(relation, plan, old_tuple);
   RowValues new_row = deform(relation, plan, new_tuple);
   if (!same_key(plan, old_row, new_row)) {
+    if (leaves_partition(relation, new_row)) return new_tuple;
     bury_old_key(relation, plan, old_row);
     return stamp_state_insert(relation, plan, new_tuple);
   }
@@ -150,6 +151,12 @@ HeapTuple stamp_state_update(Relation relation, const RowPlan* plan, HeapTuple o
   fetch_external_values(relation, plan, &new_row);
   count_stat(plan->relation, Stat::stamped);
   return form(relation, new_row);
+}
+
+void restamp_state_insert(Relation relation, const RowPlan* plan, const TombstoneData& tombstone, RowValues* row) {
+  fetch_external_values(relation, plan, row);
+  const Hlc above{std::max(tombstone.stamp.value, tombstone.floor.value)};
+  write_state(plan, stamp_insert(*plan->shape, local_actor(), tick(above), read_counters(plan, *row)), row);
 }
 
 void stamp_state_delete(Relation relation, const RowPlan* plan, HeapTuple tuple) {

@@ -4,6 +4,7 @@
 
 #include "pg/catalog.hpp"
 #include "pg/hlc.hpp"
+#include "pg/late_insert.hpp"
 #include "pg/stat_tables.hpp"
 
 namespace meridian::pg {
@@ -171,6 +172,7 @@ void add_tombstone(Relation, const RowPlan* plan, const RowValues& row, const To
   values[written] = Int64GetDatum(writing_position(plan, tombstone));
   values[laid_down] = BoolGetDatum(false);
   values[key] = PointerGetDatum(key_texts(plan, row));
+  note_tombstone();
   Relation tombstones = table_open(table_oid(Table::tombstone), RowExclusiveLock);
   insert_row_into(tombstones, values, nulls);
   table_close(tombstones, RowExclusiveLock);

@@ -11,7 +11,9 @@
 #include "pg/applying.hpp"
 #include "pg/catalog.hpp"
 #include "pg/hlc.hpp"
+#include "pg/late_insert.hpp"
 #include "pg/parked.hpp"
+#include "pg/partition.hpp"
 #include "pg/row_access.hpp"
 #include "pg/settings.hpp"
 #include "pg/support/attempt.hpp"
@@ -57,6 +59,21 @@ void park_arrived(Relation tombstones, HeapTuple tuple, Hlc newest) {
 }
 
 bool too_far(Hlc stamp) { return too_far_ahead(stamp, physical_ms(), static_cast<std::uint64_t>(max_clock_skew_ms)); }
+// Brings the tombstone to the row, in the partition that has it. A key that no partition takes has no row.
+void bring(Relation relation, RowPlan* plan, const RowValues& row, const ArrivedTombstone& arrived, Look look) {
+  if (relation->rd_rel->relkind != RELKIND_PARTITIONED_TABLE) {
+    apply_delete(relation, plan, row, arrived.data, look);
+    return;
+  }
+  Relation leaf = open_leaf(relation, row);
+  if (leaf == nullptr) {
+    if (look == Look::second) bury_parked(relation, plan, row, arrived.data);
+    return;
+  }
+  RowPlan* leaf_plan = row_plan(leaf);
+  apply_delete(leaf, leaf_plan, parse_key(leaf, leaf_plan, arrived.key), arrived.data, look);
+  table_close(leaf, NoLock);
+}
 
 // Returns the tuple to store, or null if there is nothing new in it, or it is parked.
 HeapTuple receive(Relation relation, RowPlan* plan, Relation tombstones, HeapTuple tuple,
@@ -72,12 +89,13 @@ HeapTuple receive(Relation relation, RowPlan* plan, Relation tombstones, HeapTup
     // The clock passes the delete, so that this node's progress can.
     observe(arrived.position);
   }
+  note_tombstone();
   const RowValues row = parse_key(relation, plan, arrived.key);
   TombstoneData known = find_any_tombstone(relation, plan, row);
   const bool is_news = known.seen.data == nullptr || merge_tombstones(&known, arrived.data);
   if (!is_news) return nullptr;
   // One that is laid down is applied everywhere, and comes with a copy only to lift new rows.
-  if (!arrived.is_laid_down) apply_delete(relation, plan, row, arrived.data, Look::first);
+  if (!arrived.is_laid_down) bring(relation, plan, row, arrived, Look::first);
   const Hlc position = plan->mode == RowMode::state ? arrived.data.stamp : arrived.position;
   int replaced[] = {key_hash + 1, settled + 1, written + 1};
   Datum values[] = {Int64GetDatum(hash_key(plan, row)), BoolGetDatum(arrived.is_laid_down),
@@ -123,7 +141,7 @@ void settle_one(Relation tombstones, HeapTuple tuple) {
     Relation relation = table_open(table, RowExclusiveLock);
     RowPlan* plan = row_plan(relation);
     const OwnerSwitch caller = become_owner(plan);
-    apply_delete(relation, plan, parse_key(relation, plan, arrived.key), arrived.data, Look::second);
+    bring(relation, plan, parse_key(relation, plan, arrived.key), arrived, Look::second);
     become_caller(caller);
     table_close(relation, NoLock);
   }

@@ -34,7 +34,7 @@ expect_everywhere(\@nodes, q{SELECT rel::text || rules::text || ids || exists ||
 	'the view tables says the same everywhere');
 same_everywhere(\@nodes, 'SELECT id FROM meridian.replicated_table', 'the table has one number');
 expect_everywhere(\@nodes, q{SELECT string_agg(format('%s %s', tgname, tgenabled), ', ' ORDER BY tgname COLLATE "C") FROM pg_trigger
-	WHERE tgrelid = 'item'::regclass}, '00_meridian_apply A, zz_meridian_delete A, zz_meridian_stamp A, zz_meridian_truncate A', 'triggers fire always');
+	WHERE tgrelid = 'item'::regclass}, '00_meridian_apply A, zz_meridian_delete A, zz_meridian_insert A, zz_meridian_stamp A, zz_meridian_truncate A', 'triggers fire always');
 sql($_, q{UPDATE item SET n = n - 1}) foreach @nodes;
 wait_converged(@nodes);
 expect_everywhere(\@nodes, q{SELECT sum(n) FROM item}, 100 - 12, 'and changes flow');

@@ -18,6 +18,12 @@ std::string parked_columns(Connection& db, const std::string& table) {
   return db.query("SELECT meridian.parked_columns($1)", {table}).text(0, 0);
 }
 
+/// A partitioned table is read through its root.
+std::string only(Connection& db, const std::string& table) {
+  return db.query("SELECT CASE relkind WHEN 'p' THEN '' ELSE 'ONLY ' END FROM pg_class WHERE oid = to_regclass($1)", {table})
+      .text(0, 0);
+}
+
 bool tells_who_wrote(const Table& table) { return table.rules.find("row=lww(") == std::string::npos; }
 
 }  // namespace
@@ -98,7 +104,7 @@ void Copier::copy_table(Node& source, Node& target, const Table& table, const Se
                "SELECT " + parked_columns(from, table.name) +
                    " FROM meridian.parked_image p JOIN meridian.replicated_table t ON t.rel = p.rel WHERE t.id = " + id,
                into_rows);
-  to.copy_from(from, "SELECT " + columns + " FROM ONLY " + table.name + of_rows, into_rows);
+  to.copy_from(from, "SELECT " + columns + " FROM " + only(from, table.name) + table.name + of_rows, into_rows);
   from.query("COMMIT");
 }
 
