@@ -110,3 +110,10 @@ MERIDIAN_FUNCTION(meridian_compare_states)
   PG_RETURN_TEXT_P(
       cstring_to_text(meridian::pg::compare_bytes(payload(argument(fcinfo, 0)), payload(argument(fcinfo, 1)))));
 }
+
+MERIDIAN_FUNCTION(meridian_knows_since)
+{
+  const auto stamp = static_cast<std::uint64_t>(std::max<std::int64_t>(PG_GETARG_INT64(1), 0));
+  const std::span<const std::byte> bytes = payload(argument(fcinfo, 0));
+  PG_RETURN_BOOL(meridian::decode(bytes).highest_stamp().value >= stamp);
+}

@@ -2,7 +2,8 @@
 //
 // Rows travel as states and merge, so order, repetition and rows that change meanwhile do no harm. What must hold: the
 // copy begins after the receiver has begun to listen to the source, so that what the copy's snapshot misses comes in
-// the stream.
+// the stream. And what is parked on the source must be read before its rows or in the same snapshot: a change that
+// leaves the parking lot between the two reads would be in neither. So a table is read in one snapshot.
 #pragma once
 
 #include <map>
@@ -26,18 +27,30 @@ struct Table {
 
 std::vector<Table> read_tables(Connection& db);
 
+/// What of a table is copied: conditions and sources in the SQL of the source's node.
+struct Selection {
+  bool parked = true;
+  std::string tombstones;  ///< condition
+  std::string rows;        ///< what follows FROM
+};
+
 /// Copies tables between nodes, over connections of its own that are kept for the next copy.
 class Copier {
  public:
   explicit Copier(Session& session) : session_(session) {}
-  /// Tombstones, then rows, of these tables.
-  void copy(Node& source, Node& target, const std::vector<Table>& tables);
+  /// Everything that `source` knows of these tables: what is parked, tombstones, rows. Returns how many that were.
+  std::int64_t copy(Node& source, Node& target, const std::vector<Table>& tables);
+  /// As copy, without what was stamped before `stamp` alone. Tables whose rows carry no stamps are copied as a whole.
+  std::int64_t copy_since(Node& source, Node& target, const std::vector<Table>& tables, std::int64_t stamp);
+  /// Tombstones and rows with these keys: a text[] literal of two dimensions.
+  std::int64_t copy_keys(Node& source, Node& target, const Table& table, const std::string& keys);
   /// Makes what was copied durable. To be called before the copy is reported as done.
   void flush();
 
  private:
   Connection& connection(Node& node);
-  void copy_table(Node& source, Node& target, const Table& table);
+  std::int64_t copy_table(Node& source, Node& target, const Table& table, const Selection& selection);
+  static std::int64_t copy_selected(Connection& from, Connection& to, const Table& table, const Selection& selection);
 
   Session& session_;
   std::map<Node*, std::unique_ptr<Connection>> connections_;
