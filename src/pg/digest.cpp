@@ -237,7 +237,8 @@ Datum digest_datum(const Digest& digest) {
 
 int checked_bits(int bits) {
   if (bits >= 0 && bits <= most_bucket_bits) return bits;
-  ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("bits must be between 0 and %d", most_bucket_bits)));
+  ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("bits must be between 0 and %d", most_bucket_bits),
+                  errhint("The table is digested in 2^bits buckets.")));
 }
 
 Datum bucket_digests(Oid table, int bits) {
@@ -302,7 +303,8 @@ Keys read_keys(ArrayType* array, const RowPlan* plan) {
   const bool shaped = texts == 0 || (ARR_NDIM(array) == 2 && ARR_DIMS(array)[1] == plan->key_count);
   if (!shaped || std::any_of(nulls, nulls + texts, [](bool is_null) { return is_null; })) {
     ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                    errmsg("keys must be an array of keys of %d columns without NULLs", plan->key_count)));
+                    errmsg("keys must be an array of keys of %d columns without NULLs", plan->key_count),
+                    errhint("Write them as '{{first key},{second key}}'.")));
   }
   keys.count = texts / plan->key_count;
   return keys;

@@ -54,11 +54,10 @@ Pair::Pair(Session& session) : session_(session) {
   }
 }
 
-bool Pair::wait(const Stream& stream) {
+bool Pair::wait(const Stream& stream, Clock::time_point connect_until) {
   const int reader = stream.reader->member.id;
-  const auto end = Clock::now() + connect_limit;
   while (!streams_to(*stream.writer, reader)) {
-    if (Clock::now() > end) return false;
+    if (Clock::now() > connect_until) return false;
     session_.pause(connect_poll);
   }
   try {
@@ -71,8 +70,9 @@ bool Pair::wait(const Stream& stream) {
 }
 
 void Pair::settle() {
-  std::erase_if(streams_, [this](const Stream& stream) {
-    if (wait(stream)) return false;
+  const auto connect_until = Clock::now() + connect_limit;
+  std::erase_if(streams_, [this, connect_until](const Stream& stream) {
+    if (wait(stream, connect_until)) return false;
     session_.warn("changes of " + stream.writer->db.label() + " do not arrive at " + stream.reader->db.label() + " now",
                   "What is on its way counts as a difference.", "See the view meridian.nodes.");
     return true;

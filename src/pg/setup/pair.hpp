@@ -30,7 +30,7 @@ class Pair {
     Node* writer;
     Node* reader;
   };
-  bool wait(const Stream& stream);
+  bool wait(const Stream& stream, Clock::time_point connect_until);
 
   Session& session_;
   std::unique_ptr<Node> entry_;
