@@ -4,8 +4,8 @@
 // not matter; the sum of a bucket is equal on two nodes if and only if its rows are (up to a collision of 128 bits). A
 // row's bucket comes from a hash of its key's bytes, not from the key's order, which collations make different.
 //
-// The hash is XXH3 (https://xxhash.com, BSD 2-clause, header-only here): not cryptographic, because both nodes are of one
-// mesh and trust each other, and fast, because every byte of a table goes through it.
+// The hash is XXH3 (https://xxhash.com, BSD 2-clause, header-only here): not cryptographic, because both nodes are of
+// one mesh and trust each other, and fast, because every byte of a table goes through it.
 #pragma once
 
 #include <cstddef>

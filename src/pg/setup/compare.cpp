@@ -47,7 +47,8 @@ class RowStream {
 
  private:
   void load(const Rows& rows) {
-    for (int i = rows.count() - 1; i >= 0; --i) rows_.push_back({std::stoll(rows.text(i, 0)), rows.text(i, 1), rows.text(i, 2)});
+    for (int i = rows.count() - 1; i >= 0; --i)
+      rows_.push_back({std::stoll(rows.text(i, 0)), rows.text(i, 1), rows.text(i, 2)});
   }
 
   Connection& db_;

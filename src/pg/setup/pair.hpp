@@ -14,8 +14,8 @@ namespace meridian::pg::setup {
 /// Both connected, other members too if they can be reached; no other set-up task runs in the mesh meanwhile.
 class Pair {
  public:
-  /// The request's first two arguments: dsn of this member, name of the other. Throws 42704 or 22023 if that is no other
-  /// member, 08001 if it cannot be reached.
+  /// The request's first two arguments: dsn of this member, name of the other. Throws 42704 or 22023 if that is no
+  /// other member, 08001 if it cannot be reached.
   explicit Pair(Session& session);
 
   [[nodiscard]] Node& here() noexcept { return *here_; }
