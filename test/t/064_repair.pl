@@ -230,6 +230,14 @@ sql($us, q{GRANT SELECT ON person TO clerk; ALTER TABLE person ENABLE ROW LEVEL 
 like(sql_error($us, q{SET ROLE clerk; SELECT meridian.compare('person', 'eu')}), qr/42501.*row-level security hides rows/s, 'or not all of its rows');
 sql($us, q{ALTER TABLE person DISABLE ROW LEVEL SECURITY});
 is(sql($us, q{SET ROLE clerk; SELECT count(*) FROM meridian.compare('person', 'eu')}), 0, 'who may is told');
+my $holder = $eu->background_psql('postgres');
+$holder->query_safe('BEGIN; LOCK TABLE person IN ACCESS EXCLUSIVE MODE');
+like(sql_error($us, q{SET lock_timeout = '300ms'; SELECT meridian.compare('person', 'eu')}), qr/55P03.*It waited for process.*Reported by node "eu"/s,
+	'a locked table is waited for as long as the caller says');
+$holder->query_safe('COMMIT');
+$holder->quit;
+wait_until($us, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'meridian setup'});
+is(sql($us, q{SELECT count(*) FROM meridian.compare('person', 'eu')}), 0, 'and nothing is left of the attempt');
 sql($eu, q{ALTER TABLE account ADD COLUMN extra integer});
 like(sql_error($us, q{SELECT meridian.repair('account', 'eu')}), qr/table public.account differs between this node and node "eu".*extra/s, 'tables of another shape');
 $eu->stop;

@@ -1,13 +1,12 @@
 // Finding the rows in which two nodes differ, without sending the rows.
 //
-//   1  each node adds up the digests of its rows in buckets (core/digest.hpp): one scan, 32 characters per bucket
-//   travel 2  of buckets that differ, keys and digests of rows travel, in the order of a hash: one more scan, merged
-//   like two
-//      sorted lists, so no more than a batch is held in memory
-//   3  what differs may have been changing. When the streams have brought what was under way, those keys are read
-//   again:
-//      a difference counts if both sides still are what they were before the wait. A row that keeps changing heals by
-//      itself, because a change brings the whole row.
+//   1  Each node adds up the digests of its rows in buckets (core/digest.hpp): one scan, 32 characters per bucket
+//      travel.
+//   2  Of buckets that differ, keys and digests of rows travel in the order of a hash: one more scan, merged like two
+//      sorted lists, so no more than a batch is held in memory.
+//   3  What differs may have been changing. When the streams have brought what was under way, those keys are read
+//      again: a difference counts if both sides still are what they were before the wait. A row that keeps changing
+//      heals by itself, because a change brings the whole row.
 #pragma once
 
 #include <functional>

@@ -7,28 +7,49 @@ constexpr const char* deadlock_detected = "40P01";
 constexpr int most_attempts = 5;
 
 // The hash depends on the node: the trigger computes it anew.
-constexpr const char* sent_tombstones = "SELECT table_id, key, floor, stamp, actor, seen, 0 FROM ";
-constexpr const char* received_tombstones = "meridian.tombstone (table_id, key, floor, stamp, actor, seen, key_hash)";
-
-Selection everything(const Table& table) { return {true, "true", "ONLY " + table.name}; }
+constexpr const char* sent_tombstone = "SELECT table_id, key, floor, stamp, actor, seen, 0 FROM ";
+constexpr const char* received_tombstone = "meridian.tombstone (table_id, key, floor, stamp, actor, seen, key_hash)";
 
 // Rows of `row=lww(column)` tables are stamped by users, and their deletes by the same clock.
-Selection since(Connection& source, const Table& table, std::int64_t stamp) {
-  const bool stamped = source
-                           .query(
-                               "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = $1::regclass AND attname = "
-                               "'_meridian' AND NOT attisdropped)",
-                               {table.name})
-                           .boolean(0, 0);
-  if (stamp <= 0 || !stamped) return everything(table);
-  const std::string from = std::to_string(stamp);
-  return {true, "stamp >= " + from, "ONLY " + table.name + " WHERE meridian.knows_since(_meridian, " + from + ")"};
+bool has_states(const Table& table) { return table.rules.find("row=lww(") == std::string::npos; }
+
+/// A selection in SQL.
+struct Parts {
+  std::string tombstones;  ///< further condition
+  std::string rows;        ///< what follows FROM
+};
+
+Parts parts_of(Connection& source, const Table& table, const Selection& selection) {
+  if (!selection.keys.empty()) {
+    const std::string keys = source.literal(selection.keys);
+    return {" AND key_hash = ANY (meridian.key_hashes(" + source.literal(table.name) + ", " + keys + "))",
+            "meridian.rows_of_keys(NULL::" + table.name + ", " + keys + ")"};
+  }
+  const std::string all = "ONLY " + table.name;
+  if (selection.since <= 0 || !has_states(table)) return {"", all};
+  const std::string stamp = std::to_string(selection.since);
+  return {" AND stamp >= " + stamp, all + " WHERE meridian.knows_since(_meridian, " + stamp + ")"};
 }
 
-Selection of_keys(Connection& source, const Table& table, const std::string& keys) {
-  const std::string literal = source.literal(keys);
-  return {false, "key_hash = ANY (meridian.key_hashes(" + source.literal(table.name) + ", " + literal + "))",
-          "meridian.rows_of_keys(NULL::" + table.name + ", " + literal + ")"};
+/// In one snapshot of the source.
+std::int64_t copy_parts(Connection& from, Connection& to, const Table& table, const Selection& selection) {
+  const std::string columns = from.query("SELECT meridian.copied_columns($1)", {table.name}).text(0, 0);
+  const std::string image = table.name + " (" + columns + ")";
+  const std::string of_table = " WHERE table_id = " + std::to_string(table.id);
+  const Parts parts = parts_of(from, table, selection);
+  std::int64_t copied = 0;
+  from.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+  if (selection.keys.empty()) {
+    copied += to.copy_from(from, "SELECT " + columns + " FROM meridian.parked_images(NULL::" + table.name + ")", image);
+    copied +=
+        to.copy_from(from, std::string(sent_tombstone) + "meridian.parked_images(NULL::meridian.tombstone)" + of_table,
+                     received_tombstone);
+  }
+  copied += to.copy_from(from, std::string(sent_tombstone) + "meridian.tombstone" + of_table + parts.tombstones,
+                         received_tombstone);
+  copied += to.copy_from(from, "SELECT " + columns + " FROM " + parts.rows, image);
+  from.query("COMMIT");
+  return copied;
 }
 
 }  // namespace
@@ -60,52 +81,22 @@ Connection& Copier::connection(Node& node) {
   return *kept;
 }
 
-std::int64_t Copier::copy(Node& source, Node& target, const std::vector<Table>& tables) {
-  return copy_since(source, target, tables, 0);
-}
-
-std::int64_t Copier::copy_since(Node& source, Node& target, const std::vector<Table>& tables, std::int64_t stamp) {
+std::int64_t Copier::copy(Node& source, Node& target, const std::vector<Table>& tables, const Selection& selection) {
   std::int64_t copied = 0;
-  for (const Table& table : tables) {
-    copied += copy_table(source, target, table, since(connection(source), table, stamp));
-  }
+  for (const Table& table : tables) copied += copy_table(source, target, table, selection);
   return copied;
-}
-
-std::int64_t Copier::copy_keys(Node& source, Node& target, const Table& table, const std::string& keys) {
-  return copy_table(source, target, table, of_keys(connection(source), table, keys));
 }
 
 std::int64_t Copier::copy_table(Node& source, Node& target, const Table& table, const Selection& selection) {
   for (int attempt = 1;; ++attempt) {
     try {
-      return copy_selected(connection(source), connection(target), table, selection);
+      return copy_parts(connection(source), connection(target), table, selection);
     } catch (const SetupError& error) {
       if (error.sqlstate() != deadlock_detected || attempt == most_attempts) throw;
     }
     // Applications lock rows in their own order. New connections, because the old ones stand in the middle of a COPY.
     connections_.clear();
   }
-}
-
-std::int64_t Copier::copy_selected(Connection& from, Connection& to, const Table& table, const Selection& selection) {
-  const std::string columns = from.query("SELECT meridian.copied_columns($1)", {table.name}).text(0, 0);
-  const std::string image = table.name + " (" + columns + ")";
-  const std::string of_table = " WHERE table_id = " + std::to_string(table.id);
-  std::int64_t copied = 0;
-  from.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-  if (selection.parked) {
-    copied += to.copy_from(from, "SELECT " + columns + " FROM meridian.parked_images(NULL::" + table.name + ")", image);
-    copied +=
-        to.copy_from(from, std::string(sent_tombstones) + "meridian.parked_images(NULL::meridian.tombstone)" + of_table,
-                     received_tombstones);
-  }
-  copied += to.copy_from(
-      from, std::string(sent_tombstones) + "meridian.tombstone" + of_table + " AND " + selection.tombstones,
-      received_tombstones);
-  copied += to.copy_from(from, "SELECT " + columns + " FROM " + selection.rows, image);
-  from.query("COMMIT");
-  return copied;
 }
 
 void Copier::flush() {

@@ -27,30 +27,24 @@ struct Table {
 
 std::vector<Table> read_tables(Connection& db);
 
-/// What of a table is copied: conditions and sources in the SQL of the source's node.
+/// What of a table is copied: by default everything, what is parked included.
 struct Selection {
-  bool parked = true;
-  std::string tombstones;  ///< condition
-  std::string rows;        ///< what follows FROM
+  std::int64_t since = 0;  ///< what holds a write stamped since then; tables whose rows carry no stamps as a whole
+  std::string keys;        ///< only these, without what is parked: a text[] literal of two dimensions
 };
 
 /// Copies tables between nodes, over connections of its own that are kept for the next copy.
 class Copier {
  public:
   explicit Copier(Session& session) : session_(session) {}
-  /// Everything that `source` knows of these tables: what is parked, tombstones, rows. Returns how many that were.
-  std::int64_t copy(Node& source, Node& target, const std::vector<Table>& tables);
-  /// As copy, without what was stamped before `stamp` alone. Tables whose rows carry no stamps are copied as a whole.
-  std::int64_t copy_since(Node& source, Node& target, const std::vector<Table>& tables, std::int64_t stamp);
-  /// Tombstones and rows with these keys: a text[] literal of two dimensions.
-  std::int64_t copy_keys(Node& source, Node& target, const Table& table, const std::string& keys);
+  /// What is parked, tombstones and rows of these tables, each table as of one moment. Returns how many that were.
+  std::int64_t copy(Node& source, Node& target, const std::vector<Table>& tables, const Selection& selection = {});
   /// Makes what was copied durable. To be called before the copy is reported as done.
   void flush();
 
  private:
   Connection& connection(Node& node);
   std::int64_t copy_table(Node& source, Node& target, const Table& table, const Selection& selection);
-  static std::int64_t copy_selected(Connection& from, Connection& to, const Table& table, const Selection& selection);
 
   Session& session_;
   std::map<Node*, std::unique_ptr<Connection>> connections_;

@@ -23,9 +23,9 @@ std::string repair(Session& session) {
   Copier copier(session);
   std::size_t rows = 0;
   Comparison comparison(session, pair, table, [&](const std::vector<Difference>& differences) {
-    const std::string keys = keys_literal(differences);
-    copier.copy_keys(pair.here(), pair.there(), table, keys);
-    copier.copy_keys(pair.there(), pair.here(), table, keys);
+    const Selection selection = {0, keys_literal(differences)};
+    copier.copy(pair.here(), pair.there(), {table}, selection);
+    copier.copy(pair.there(), pair.here(), {table}, selection);
     rows += differences.size();
   });
   comparison.run();
@@ -37,7 +37,7 @@ std::string resend(Session& session) {
   Pair pair(session);
   const std::int64_t stamp = std::stoll(session.request().arguments.at(2));
   Copier copier(session);
-  const std::int64_t sent = copier.copy_since(pair.here(), pair.there(), read_tables(pair.here().db), stamp);
+  const std::int64_t sent = copier.copy(pair.here(), pair.there(), read_tables(pair.here().db), {stamp, {}});
   copier.flush();
   return std::to_string(sent);
 }
