@@ -44,23 +44,9 @@ COMMENT ON FUNCTION meridian.key_hashes(regclass, text[]) IS 'The hashes under w
 REVOKE ALL ON FUNCTION meridian.key_hashes(regclass, text[]) FROM PUBLIC;
 
 CREATE FUNCTION meridian.parked_images(row_type anyelement) RETURNS SETOF anyelement
-  LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, YMD' SET intervalstyle = postgres
-  SET extra_float_digits = 3 SET bytea_output = hex SET timezone = 'UTC'
-AS $$
-DECLARE
-  parked record;
-BEGIN
-  FOR parked IN SELECT p.id, p.image FROM meridian.parked_image p JOIN pg_type t ON t.typrelid = p.rel
-                 WHERE t.oid = pg_typeof(row_type) ORDER BY p.id LOOP
-    BEGIN
-      RETURN QUERY EXECUTE format('SELECT (CAST ($1 AS %s)).*', pg_typeof(row_type)) USING parked.image;
-    EXCEPTION WHEN data_exception OR datatype_mismatch OR integrity_constraint_violation THEN
-      RAISE WARNING USING ERRCODE = SQLSTATE, MESSAGE = format('parked change %s is not copied: %s', parked.id, SQLERRM),
-        HINT = 'It does not fit the table any more.';
-    END;
-  END LOOP;
-END
-$$;
+  LANGUAGE c STABLE PARALLEL UNSAFE ROWS 100
+  SET search_path = pg_catalog, pg_temp SET intervalstyle = postgres SET timezone = 'UTC'
+  AS 'MODULE_PATHNAME', 'meridian_parked_images';
 COMMENT ON FUNCTION meridian.parked_images(anyelement) IS 'What is parked on this node for the table whose row type the argument, a NULL, has, as rows. They are part of the state: whoever copies the table copies them too.';
 REVOKE ALL ON FUNCTION meridian.parked_images(anyelement) FROM PUBLIC;
 

@@ -78,13 +78,22 @@ SELECT pg_temp.error_of(q) FROM unnest(ARRAY['SELECT meridian.bucket_digests(''o
 RESET ROLE;
 DROP ROLE digest_reader;
 -- what is parked, as rows; what does not fit any more is left out
-INSERT INTO meridian.parked_image (id, rel, image, reason, detail, parked_at, retry_at) OVERRIDING SYSTEM VALUE
-  SELECT 1000000 + n, 'plain', i, 'test', '', now(), 'infinity' FROM unnest(ARRAY['(7)', '(x)', '(8)', '(9,10)']) WITH ORDINALITY u(i, n);
-SELECT * FROM meridian.parked_images(NULL::plain) ORDER BY id;
+CREATE TABLE lot (gone text, id integer PRIMARY KEY, v short, late text);
+ALTER TABLE lot DROP COLUMN gone;
+SELECT pg_temp.attach('lot');
+ALTER TABLE lot ALTER COLUMN late SET DEFAULT 'by default';
+INSERT INTO meridian.parked_image (id, rel, key_hash, image, reason, sqlstate, detail, retry_at) OVERRIDING SYSTEM VALUE
+  SELECT 1000000 + n, 'lot', 0, i, 'test', '00000', '', 'infinity'
+    FROM unnest(ARRAY['{"id": "7", "v": "seven", "late": null, "_meridian": "{entries:[2/1@5.0 last 6.0]}"}', '{"id": "x"}', '{"id": "8", "v": null, "other": "1"}',
+                      '{"id": "9", "v": "longer than ten"}']::jsonb[]) WITH ORDINALITY u(i, n);
+SELECT * FROM meridian.parked_images(NULL::lot) ORDER BY id;
+INSERT INTO meridian.parked_image (id, rel, key_hash, image, reason, sqlstate, detail, retry_at) OVERRIDING SYSTEM VALUE
+  VALUES (1000010, 'meridian.tombstone', 0, '{"table_id": "5", "key": "{1}", "floor": "2", "stamp": "3", "actor": "4", "seen": "{}", "key_hash": "0"}', 'test', '00000', '', 'infinity');
+SELECT table_id, key, floor, stamp, actor, seen FROM meridian.parked_images(NULL::meridian.tombstone);
 SELECT count(*) FROM meridian.parked_images(NULL::one);
 -- states since a stamp
 SELECT meridian.knows_since(s, stamp), stamp FROM (VALUES ('{entries:[2/1@5.0 last 10.1]}'::meridian.row_state)) v(s), unnest(ARRAY[-5, 0, 10 << 16, (10 << 16) + 1, (10 << 16) + 2]::bigint[]) stamp;
-DROP TABLE one, two, plain;
+DROP TABLE one, two, plain, lot;
 DROP TYPE mood;
 DROP DOMAIN short;
 \set include :source '/sql/include/leave.psql'

@@ -182,7 +182,7 @@ sql($sa, q{
 sql($sa, "SELECT meridian.join('sa', 'sa', '" . conninfo($sa) . "', '" . conninfo($us) . "')");
 links_up($us, $sa);
 is(sql($sa, q{SELECT rel || ' ' || reason FROM meridian.parked LIMIT 1}), 'person clock_skew', 'a copy contains what is parked');
-like(sql($sa, q{SELECT image FROM meridian.parked_image LIMIT 1}), qr/^\(,40000,"from the future",/, 'whatever the order of columns');
+is(sql($sa, q{SELECT image ->> 'name' FROM meridian.parked_image LIMIT 1}), 'from the future', 'whatever the order of columns');
 is(compare($us, $_, $sa), 'equal', "$_: rows of a table with another order of columns compare as equal") foreach @tables;
 sql($_, 'DELETE FROM meridian.parked_image') foreach @nodes, $sa;
 
