@@ -9,6 +9,7 @@
 
 #include "pg/catalog.hpp"
 #include "pg/row_access.hpp"
+#include "pg/row_lookup.hpp"
 #include "pg/support/function.hpp"
 #include "pg/tombstone.hpp"
 
@@ -321,7 +322,6 @@ struct KeyRead {
   RowPlan* plan;
   OwnerSwitch caller;
   Keys keys;
-  TupleTableSlot* key;
   TupleTableSlot* found;
 };
 
@@ -330,7 +330,6 @@ KeyRead begin_key_read(Oid table, ArrayType* keys) {
   read.relation = table_open(table, AccessShareLock);
   read.plan = row_plan(read.relation);
   read.keys = read_keys(keys, read.plan);
-  read.key = MakeSingleTupleTableSlot(RelationGetDescr(read.relation), &TTSOpsVirtual);
   read.found = table_slot_create(read.relation, nullptr);
   read.caller = become_owner(read.plan);
   return read;
@@ -338,16 +337,11 @@ KeyRead begin_key_read(Oid table, ArrayType* keys) {
 
 bool find_key(KeyRead* read, const RowValues& key) {
   CHECK_FOR_INTERRUPTS();
-  ExecClearTuple(read->key);
-  std::memcpy(read->key->tts_values, key.values, sizeof(Datum) * read->plan->column_count);
-  std::memcpy(read->key->tts_isnull, key.nulls, sizeof(bool) * read->plan->column_count);
-  ExecStoreVirtualTuple(read->key);
-  return find_row(read->relation, read->plan, read->key, read->found);
+  return find_row(read->relation, read->plan, key, read->found);
 }
 
 void end_key_read(KeyRead* read) {
   become_caller(read->caller);
-  ExecDropSingleTupleTableSlot(read->key);
   ExecDropSingleTupleTableSlot(read->found);
   table_close(read->relation, NoLock);
 }

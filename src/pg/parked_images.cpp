@@ -28,9 +28,10 @@ void list_parked(ReturnSetInfo* result, Oid table) {
     const ParkedRow row = read_parked(tuple, RelationGetDescr(parked));
     const ErrorData* error = attempt([=] { put_image(result, relation, row.values); });
     if (error == nullptr) continue;
-    ereport(WARNING, (errcode(error->sqlerrcode),
-                      errmsg("parked change %lld is not copied: %s", static_cast<long long>(row.history.id), error->message),
-                      errhint("It does not fit the table as it is on this node.")));
+    ereport(WARNING,
+            (errcode(error->sqlerrcode),
+             errmsg("parked change %lld is not copied: %s", static_cast<long long>(row.history.id), error->message),
+             errhint("It does not fit the table as it is on this node.")));
   }
   systable_endscan(scan);
   table_close(parked, AccessShareLock);

@@ -1,5 +1,5 @@
-// An index scan as PostgreSQL's own, with one difference: when it prunes. An ordinary fetch prunes a page as soon as it is
-// fuller than the table's fillfactor, which under a stream of updates is at every visit, for one dead version each;
+// An index scan as PostgreSQL's own, with one difference: when it prunes. An ordinary fetch prunes a page as soon as it
+// is fuller than the table's fillfactor, which under a stream of updates is at every visit, for one dead version each;
 // that is a sixth of the whole work of an apply worker. Here a page is pruned when it has no room left for the version
 // that is about to be written, for many dead versions at once. (heapam_handler.c, heapam_index_fetch_tuple.)
 #include "pg/row_lookup.hpp"
