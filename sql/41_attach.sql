@@ -283,16 +283,6 @@ COMMENT ON FUNCTION meridian.copied_columns(regclass) IS 'Step: the columns of a
 REVOKE ALL ON FUNCTION meridian.copied_columns(regclass) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION meridian.copied_columns(regclass) TO meridian_admin;
 
-CREATE FUNCTION meridian.parked_columns(rel regclass) RETURNS text
-  LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp
-AS $$
-  SELECT string_agg(format('p.image ->> %L', a.attname), ', ' ORDER BY a.attname)
-    FROM pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
-$$;
-COMMENT ON FUNCTION meridian.parked_columns(regclass) IS 'Step: the same columns as copied_columns(), taken from rows p of meridian.parked_image.';
-REVOKE ALL ON FUNCTION meridian.parked_columns(regclass) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION meridian.parked_columns(regclass) TO meridian_admin;
-
 CREATE FUNCTION meridian.blockers(waiting integer) RETURNS text
   LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$

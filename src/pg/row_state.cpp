@@ -128,3 +128,10 @@ MERIDIAN_FUNCTION(meridian_last_write)
   if (last == 0) PG_RETURN_NULL();
   PG_RETURN_INT64(static_cast<std::int64_t>(last));
 }
+
+MERIDIAN_FUNCTION(meridian_knows_since)
+{
+  const auto stamp = static_cast<std::uint64_t>(std::max<std::int64_t>(PG_GETARG_INT64(1), 0));
+  const std::span<const std::byte> bytes = payload(argument(fcinfo, 0));
+  PG_RETURN_BOOL(meridian::decode(bytes).highest_stamp().value >= stamp);
+}

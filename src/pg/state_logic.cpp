@@ -76,6 +76,36 @@ bool takes_incoming(Relation relation, const ColumnPlan& column, const Decisions
   return take == Take::incoming || (take == Take::combine && incoming_is_above(relation, column, local, incoming));
 }
 
+// Equal states whose values are not what the states say: somebody wrote with the triggers off. A value of a lattice
+// column can rise, and a counter's value is no longer its sum.
+bool values_went_astray(Relation relation, const RowPlan* plan, const Decisions& decisions, const RowValues& local,
+                        const RowValues& incoming) {
+  // What a NULL state stands for is read from the values themselves.
+  if (local.nulls[plan->state_attnum - 1]) return false;
+  RowValues summed = local;
+  if (!plan->shape->counters.empty()) {
+    summed = allocate_values(plan);
+    std::memcpy(summed.values, local.values, sizeof(Datum) * plan->column_count);
+    std::memcpy(summed.nulls, local.nulls, sizeof(bool) * plan->column_count);
+    write_counters(plan, decisions.counters, &summed);
+  }
+  for (int i = 0; i < plan->column_count; ++i) {
+    const ColumnPlan& column = plan->columns[i];
+    if (column.skip || column.is_key) continue;
+    switch (column.rule) {
+      case ColumnRule::lww:
+      case ColumnRule::group:
+        continue;
+      case ColumnRule::counter:
+        if (!same_image(relation, column.attnum, local, summed)) return true;
+        break;
+      default:
+        if (takes_incoming(relation, column, decisions, local, incoming, false)) return true;
+    }
+  }
+  return false;
+}
+
 const char* winner_of(const MergeResult& merge) {
   if (merge.lost_local == merge.lost_incoming) return "merged";
   return merge.lost_local ? "incoming" : "local";
@@ -103,7 +133,10 @@ Verdict by_state::merge_rows(Relation relation, const RowPlan* plan, const RowVa
   verdict.merged = verdict.conflict;
   verdict.kind = merge.strangers ? "insert_insert" : "update_update";
   verdict.winner = winner_of(merge);
-  // A lattice value can rise without the state changing only if one write had two values, which a repeat never has.
+  const bool rules = !shape.counters.empty() || !shape.lattices.empty();
+  if (!merge.state_changed && !values_differ && rules) {
+    values_differ = values_went_astray(relation, plan, decisions, local, incoming);
+  }
   if (!merge.state_changed && !values_differ) {
     verdict.action = Action::keep;
     return verdict;

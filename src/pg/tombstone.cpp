@@ -31,21 +31,6 @@ bool depends_on_settings(Oid type) {
   }
 }
 
-ArrayType* key_texts(const RowPlan* plan, const RowValues& row) {
-  auto* texts = static_cast<Datum*>(palloc(sizeof(Datum) * plan->key_count));
-  bool pin = false;
-  for (int k = 0; k < plan->key_count; ++k) pin = pin || depends_on_settings(plan->keys[k].type);
-  const int level = pin ? pin_settings() : 0;
-  for (int k = 0; k < plan->key_count; ++k) {
-    Oid output = InvalidOid;
-    bool is_varlena = false;
-    getTypeOutputInfo(plan->keys[k].type, &output, &is_varlena);
-    texts[k] = CStringGetTextDatum(OidOutputFunctionCall(output, row.values[plan->keys[k].attnum - 1]));
-  }
-  if (pin) unpin_settings(level);
-  return construct_array(texts, plan->key_count, TEXTOID, -1, false, TYPALIGN_INT);
-}
-
 TombstoneData read_tombstone(HeapTuple tuple, TupleDesc descriptor) {
   bool is_null = false;
   TombstoneData data;
@@ -107,6 +92,21 @@ TombstoneData find(Relation relation, const RowPlan* plan, const RowValues& row,
 }
 
 }  // namespace
+
+ArrayType* key_texts(const RowPlan* plan, const RowValues& row) {
+  auto* texts = static_cast<Datum*>(palloc(sizeof(Datum) * plan->key_count));
+  bool pin = false;
+  for (int k = 0; k < plan->key_count; ++k) pin = pin || depends_on_settings(plan->keys[k].type);
+  const int level = pin ? pin_settings() : 0;
+  for (int k = 0; k < plan->key_count; ++k) {
+    Oid output = InvalidOid;
+    bool is_varlena = false;
+    getTypeOutputInfo(plan->keys[k].type, &output, &is_varlena);
+    texts[k] = CStringGetTextDatum(OidOutputFunctionCall(output, row.values[plan->keys[k].attnum - 1]));
+  }
+  if (pin) unpin_settings(level);
+  return construct_array(texts, plan->key_count, TEXTOID, -1, false, TYPALIGN_INT);
+}
 
 std::int64_t hash_key(const RowPlan* plan, const RowValues& row) {
   std::uint64_t hash = 0;

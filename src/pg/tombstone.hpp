@@ -29,6 +29,9 @@ void add_tombstone(Relation relation, const RowPlan* plan, const RowValues& row,
 /// Hash of a key by its own types, for this node only.
 std::int64_t hash_key(const RowPlan* plan, const RowValues& row);
 
+/// The key of a row as text[], in the order of the key's columns; the same whatever the session's settings.
+ArrayType* key_texts(const RowPlan* plan, const RowValues& row);
+
 /// Reads key texts into the key columns of a row.
 RowValues parse_key(Relation relation, const RowPlan* plan, ArrayType* key);
 

@@ -27,6 +27,10 @@ SELECT meridian.replicate('meridian_test_table', NULL, 'id=lww');
 SELECT meridian.replicate('absent');
 SELECT meridian.unreplicate('meridian_test_table');
 SELECT meridian.wait_converged();
+SELECT meridian.compare('meridian_test_table', 'other');
+SELECT meridian.repair('meridian_test_table', 'other');
+SELECT meridian.resend('other', now());
+SELECT meridian.heal('other');
 DROP TABLE meridian_test_table;
 
 -- timeouts
@@ -61,6 +65,10 @@ SELECT meridian.drop_node('n');
 SELECT meridian.replicate('pg_class');
 SELECT meridian.unreplicate('pg_class');
 SELECT meridian.wait_converged();
+SELECT meridian.compare('pg_class', 'n');
+SELECT meridian.repair('pg_class', 'n');
+SELECT meridian.resend('n', now());
+SELECT meridian.heal('n');
 SELECT meridian.own_dsn();
 SELECT * FROM meridian.member;
 SELECT * FROM meridian.replicated_table;

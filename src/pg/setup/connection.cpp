@@ -108,6 +108,10 @@ void Connection::pin_settings() {
 
 Rows Connection::query(const std::string& sql, const std::vector<Value>& values) {
   send(sql, values);
+  return finish();
+}
+
+Rows Connection::finish() {
   Result result = last_result();
   const ExecStatusType status = PQresultStatus(result.get());
   if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) fail(result.get());
@@ -263,12 +267,13 @@ void Connection::put_copied_row(const std::string& row) {
   if (unflushed_ >= flush_bytes) flush();
 }
 
-void Connection::copy_from(Connection& source, const std::string& select, const std::string& table_and_columns) {
+std::int64_t Connection::copy_from(Connection& source, const std::string& select,
+                                   const std::string& table_and_columns) {
   const std::string copy_in = "COPY " + table_and_columns + " FROM STDIN";
   source.begin_copy("COPY (" + select + ") TO STDOUT", PGRES_COPY_OUT);
   begin_copy(copy_in, PGRES_COPY_IN);
   std::string row;
-  int rows = 0;
+  std::int64_t rows = 0;
   while (source.next_copied_row(row)) {
     put_copied_row(row);
     if (++rows % rows_per_transaction != 0) continue;
@@ -276,6 +281,14 @@ void Connection::copy_from(Connection& source, const std::string& select, const 
     begin_copy(copy_in, PGRES_COPY_IN);
   }
   end_copy_in();
+  return rows;
+}
+
+std::string Connection::literal(const std::string& text) const {
+  const std::unique_ptr<char, decltype(&PQfreemem)> quoted(PQescapeLiteral(handle_.get(), text.data(), text.size()),
+                                                           PQfreemem);
+  if (!quoted) throw SetupError("22021", "a text is not valid in the encoding of " + label_);
+  return quoted.get();
 }
 
 void Connection::fail(const PGresult* result) {

@@ -58,11 +58,20 @@ class Connection {
   /// As query, without a time limit: for what waits for open transactions or moves rows.
   Rows query_patiently(const std::string& sql, const std::vector<Value>& values = {});
 
+  /// Begins a statement without waiting for it; finish() waits and returns its result. Of two nodes at a time, both
+  /// work.
+  void start(const std::string& sql, const std::vector<Value>& values = {}) { send(sql, values); }
+  Rows finish();
+
   /// Ready for statements again after an error or a cut-off statement: no transaction, connected. For undoing.
   void recover();
 
-  /// Copies the rows of `select` on `source` into `table_and_columns` here, in transactions of 1,000 rows.
-  void copy_from(Connection& source, const std::string& select, const std::string& table_and_columns);
+  /// Copies the rows of `select` on `source` into `table_and_columns` here, in transactions of 1,000 rows. Returns how
+  /// many there were.
+  std::int64_t copy_from(Connection& source, const std::string& select, const std::string& table_and_columns);
+
+  /// The text as an SQL literal.
+  [[nodiscard]] std::string literal(const std::string& text) const;
 
   void set_label(std::string label) { label_ = std::move(label); }
   [[nodiscard]] const std::string& label() const noexcept { return label_; }

@@ -7,24 +7,64 @@ constexpr const char* deadlock_detected = "40P01";
 constexpr int most_attempts = 5;
 
 /// Columns of a tombstone; the hash depends on the node, so the trigger computes it anew.
-constexpr const char* tombstone_columns = "table_id, key, floor, stamp, actor, seen, written, laid_down, key_hash";
-constexpr const char* tombstone_values = "table_id, key, floor, stamp, actor, seen, written, laid_down, 0";
+constexpr const char* sent_tombstone =
+    "SELECT table_id, key, floor, stamp, actor, seen, written, laid_down, 0 FROM ";
+constexpr const char* received_tombstone =
+    "meridian.tombstone (table_id, key, floor, stamp, actor, seen, written, laid_down, key_hash)";
 
-std::string column_list(Connection& db, const std::string& table) {
-  return db.query("SELECT meridian.copied_columns($1)", {table}).text(0, 0);
+// Rows of `row=lww(column)` tables are stamped by users, and their deletes by the same clock.
+bool has_states(const Table& table) { return table.rules.find("row=lww(") == std::string::npos; }
+
+/// A selection in SQL.
+struct Parts {
+  std::string tombstones;  ///< further condition
+  std::string rows;        ///< what follows FROM
+};
+
+Parts parts_of(Connection& source, const Table& table, const Selection& selection) {
+  if (!selection.keys.empty()) {
+    const std::string keys = source.literal(selection.keys);
+    return {" AND key_hash = ANY (meridian.key_hashes(" + source.literal(table.name) + ", " + keys + "))",
+            "meridian.rows_of_keys(NULL::" + table.name + ", " + keys + ")"};
+  }
+  // A partitioned table is read through its root.
+  const std::string only =
+      source.query("SELECT CASE relkind WHEN 'p' THEN '' ELSE 'ONLY ' END FROM pg_class WHERE oid = to_regclass($1)",
+                   {table.name})
+          .text(0, 0);
+  const std::string all = only + table.name;
+  if (!has_states(table)) return {"", all};
+  const std::string since = std::to_string(selection.since);
+  if (selection.member != 0) {
+    const std::string member = std::to_string(selection.member);
+    return {" AND actor & 65535 = " + member + " AND written > " + since,
+            all + " WHERE meridian.last_write(_meridian, " + member + ") > " + since};
+  }
+  if (selection.since <= 0) return {"", all};
+  return {" AND stamp >= " + since, all + " WHERE meridian.knows_since(_meridian, " + since + ")"};
 }
 
-std::string parked_columns(Connection& db, const std::string& table) {
-  return db.query("SELECT meridian.parked_columns($1)", {table}).text(0, 0);
+/// In one snapshot of the source. Tombstones arrive first, so that nothing that they are about comes alive for a
+/// moment.
+std::int64_t copy_parts(Connection& from, Connection& to, const Table& table, const Selection& selection) {
+  const std::string columns = from.query("SELECT meridian.copied_columns($1)", {table.name}).text(0, 0);
+  const std::string image = table.name + " (" + columns + ")";
+  const std::string of_table = " WHERE table_id = " + std::to_string(table.id);
+  const Parts parts = parts_of(from, table, selection);
+  std::int64_t copied = 0;
+  from.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+  copied += to.copy_from(from, std::string(sent_tombstone) + "meridian.tombstone" + of_table + parts.tombstones,
+                         received_tombstone);
+  if (selection.keys.empty()) {
+    copied +=
+        to.copy_from(from, std::string(sent_tombstone) + "meridian.parked_images(NULL::meridian.tombstone)" + of_table,
+                     received_tombstone);
+    copied += to.copy_from(from, "SELECT " + columns + " FROM meridian.parked_images(NULL::" + table.name + ")", image);
+  }
+  copied += to.copy_from(from, "SELECT " + columns + " FROM " + parts.rows, image);
+  from.query("COMMIT");
+  return copied;
 }
-
-/// A partitioned table is read through its root.
-std::string only(Connection& db, const std::string& table) {
-  return db.query("SELECT CASE relkind WHEN 'p' THEN '' ELSE 'ONLY ' END FROM pg_class WHERE oid = to_regclass($1)", {table})
-      .text(0, 0);
-}
-
-bool tells_who_wrote(const Table& table) { return table.rules.find("row=lww(") == std::string::npos; }
 
 }  // namespace
 
@@ -55,57 +95,22 @@ Connection& Copier::connection(Node& node) {
   return *kept;
 }
 
-void Copier::copy(Node& source, Node& target, const std::vector<Table>& tables, const Selection& selection) {
-  for (const Table& table : tables) {
-    for (int attempt = 1;; ++attempt) {
-      try {
-        copy_table(source, target, table, selection);
-        break;
-      } catch (const SetupError& error) {
-        if (error.sqlstate() != deadlock_detected || attempt == most_attempts) throw;
-      }
-      // Applications lock rows in their own order. New connections, because the old ones stand in the middle of a COPY.
-      connections_.clear();
-    }
-  }
+std::int64_t Copier::copy(Node& source, Node& target, const std::vector<Table>& tables, const Selection& selection) {
+  std::int64_t copied = 0;
+  for (const Table& table : tables) copied += copy_table(source, target, table, selection);
+  return copied;
 }
 
-// Tombstones arrive first, so that nothing that they are about comes alive for a moment. All is read in one snapshot: a
-// parked change that is applied meanwhile would otherwise be missed both as parked and in its row.
-void Copier::copy_table(Node& source, Node& target, const Table& table, const Selection& selection) {
-  Connection& from = connection(source);
-  Connection& to = connection(target);
-  const std::string id = std::to_string(table.id);
-  const std::string columns = column_list(from, table.name);
-  std::string of_graves;
-  std::string of_rows;
-  if (selection.member != 0 && tells_who_wrote(table)) {
-    const std::string member = std::to_string(selection.member);
-    const std::string since = std::to_string(selection.since);
-    of_graves = " AND actor & 65535 = " + member + " AND written > " + since;
-    of_rows = " WHERE meridian.last_write(_meridian, " + member + ") > " + since;
+std::int64_t Copier::copy_table(Node& source, Node& target, const Table& table, const Selection& selection) {
+  for (int attempt = 1;; ++attempt) {
+    try {
+      return copy_parts(connection(source), connection(target), table, selection);
+    } catch (const SetupError& error) {
+      if (error.sqlstate() != deadlock_detected || attempt == most_attempts) throw;
+    }
+    // Applications lock rows in their own order. New connections, because the old ones stand in the middle of a COPY.
+    connections_.clear();
   }
-  const std::string into_graves = std::string("meridian.tombstone (") + tombstone_columns + ")";
-  const std::string into_rows = table.name + " (" + columns + ")";
-
-  from.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-  to.copy_from(
-      from, std::string("SELECT ") + tombstone_values + " FROM meridian.tombstone WHERE table_id = " + id + of_graves,
-      into_graves);
-  // What is parked is kept as the texts of its columns, which is what travels.
-  const std::string parked_tombstones = parked_columns(from, "meridian.tombstone");
-  to.copy_from(from,
-               "SELECT " + parked_tombstones +
-                   " FROM meridian.parked_image p WHERE p.rel = 'meridian.tombstone'::regclass AND "
-                   "(p.image ->> 'table_id')::integer = " +
-                   id,
-               "meridian.tombstone (" + column_list(from, "meridian.tombstone") + ")");
-  to.copy_from(from,
-               "SELECT " + parked_columns(from, table.name) +
-                   " FROM meridian.parked_image p JOIN meridian.replicated_table t ON t.rel = p.rel WHERE t.id = " + id,
-               into_rows);
-  to.copy_from(from, "SELECT " + columns + " FROM " + only(from, table.name) + table.name + of_rows, into_rows);
-  from.query("COMMIT");
 }
 
 void Copier::flush() {

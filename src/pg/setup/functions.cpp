@@ -1,5 +1,6 @@
 // The public SQL functions of set-up: they check their arguments, and have a worker do the work. Glue lane throughout.
 
+#include "core/hlc.hpp"
 #include "pg/errors.hpp"
 #include "pg/setup/conninfo.hpp"
 #include "pg/setup/job.hpp"
@@ -64,6 +65,42 @@ void replicate_table(Oid relation, ArrayType* rules) {
   run_task(Task::replicate, relation, texts, count + 1);
 }
 
+/// Who is shown which rows differ must be allowed to see the rows.
+void require_select(Oid relation) {
+  const AclResult allowed = pg_class_aclcheck(relation, GetUserId(), ACL_SELECT);
+  if (allowed != ACLCHECK_OK) aclcheck_error(allowed, OBJECT_TABLE, get_rel_name(relation));
+  if (check_enable_rls(relation, InvalidOid, true) != RLS_ENABLED) return;
+  ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                  errmsg("row-level security hides rows of table \"%s\" from you", get_rel_name(relation)),
+                  errhint("Call the function as the table's owner.")));
+}
+
+struct RowStore {
+  Tuplestorestate* store;
+  TupleDesc descriptor;
+};
+
+/// Rows of the worker: text[], text, text.
+void put_difference(void* context, const char* const* texts) {
+  const auto* to = static_cast<RowStore*>(context);
+  constexpr int columns = 3;
+  char* values[columns];
+  for (int i = 0; i < columns; ++i) values[i] = *texts[i] == '\0' ? nullptr : const_cast<char*>(texts[i]);
+  HeapTuple tuple = BuildTupleFromCStrings(TupleDescGetAttInMetadata(to->descriptor), values);
+  tuplestore_puttuple(to->store, tuple);
+  heap_freetuple(tuple);
+}
+
+/// The stamp of a time; all stamps are above it for -infinity.
+std::int64_t stamp_of(TimestampTz time) {
+  if (TIMESTAMP_IS_NOBEGIN(time)) return 0;
+  constexpr std::int64_t epoch_ms = std::int64_t{POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE} * SECS_PER_DAY * 1000;
+  if (TIMESTAMP_IS_NOEND(time) || time / 1000 > (std::int64_t{1} << 47) - 1 - epoch_ms) return PG_INT64_MAX;
+  return std::max<std::int64_t>(time / 1000 + epoch_ms, 0) << Hlc::counter_bits;
+}
+
+Datum count_of(const char* result) { return Int64GetDatum(result == nullptr ? 0 : std::strtoll(result, nullptr, 10)); }
+
 }  // namespace
 }  // namespace meridian::pg::setup
 
@@ -119,6 +156,46 @@ MERIDIAN_FUNCTION(meridian_unreplicate)
   const char* const texts[] = {meridian::pg::setup::own_dsn()};
   run_task(Task::unreplicate, PG_GETARG_OID(0), texts, 1);
   PG_RETURN_VOID();
+}
+
+MERIDIAN_FUNCTION(meridian_compare)
+{
+  using namespace meridian::pg::setup;
+  refuse_recovery();
+  const Oid relation = PG_GETARG_OID(0);
+  require_select(relation);
+  const char* const texts[] = {own_dsn(), text_to_cstring(PG_GETARG_TEXT_PP(1))};
+  InitMaterializedSRF(fcinfo, 0);
+  const auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
+  RowStore store = {result->setResult, result->setDesc};
+  const RowSink sink = {put_difference, &store};
+  run_task(Task::compare, relation, texts, 2, &sink);
+  PG_RETURN_NULL();
+}
+
+MERIDIAN_FUNCTION(meridian_repair)
+{
+  using namespace meridian::pg::setup;
+  refuse_recovery();
+  const char* const texts[] = {own_dsn(), text_to_cstring(PG_GETARG_TEXT_PP(1))};
+  return count_of(run_task(Task::repair, PG_GETARG_OID(0), texts, 2));
+}
+
+MERIDIAN_FUNCTION(meridian_resend)
+{
+  using namespace meridian::pg::setup;
+  refuse_recovery();
+  const char* stamp = psprintf(INT64_FORMAT, stamp_of(PG_GETARG_TIMESTAMPTZ(1)));
+  const char* const texts[] = {own_dsn(), text_to_cstring(PG_GETARG_TEXT_PP(0)), stamp};
+  return count_of(run_task(Task::resend, InvalidOid, texts, 3));
+}
+
+MERIDIAN_FUNCTION(meridian_heal)
+{
+  using namespace meridian::pg::setup;
+  refuse_recovery();
+  const char* const texts[] = {own_dsn(), text_to_cstring(PG_GETARG_TEXT_PP(0))};
+  return count_of(run_task(Task::heal, InvalidOid, texts, 2));
 }
 
 MERIDIAN_FUNCTION(meridian_redact_dsn)

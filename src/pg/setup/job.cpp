@@ -123,7 +123,7 @@ void show_news(Waiting* waiting, const char* text) {
 
 /// Returns the result or raises the error; either when the worker has ended, so that its connections, the one that
 /// holds the mesh's lock among them, are closed.
-char* receive_result(shm_mq_handle* queue, BackgroundWorkerHandle* worker, Waiting* waiting) {
+char* receive_result(shm_mq_handle* queue, BackgroundWorkerHandle* worker, Waiting* waiting, const RowSink* sink) {
   static uint32 event = 0;
   if (event == 0) event = compat::wait_event("MeridianSetup");
   for (;;) {
@@ -146,6 +146,9 @@ char* receive_result(shm_mq_handle* queue, BackgroundWorkerHandle* worker, Waiti
       case Message::warning:
         raise_fields(WARNING, ERRCODE_WARNING, fields.text[0], fields.text[1], fields.text[2]);
         break;
+      case Message::row:
+        if (sink != nullptr) sink->put(sink->context, fields.text);
+        break;
       case Message::error: {
         const char* code = fields.text[0];
         waiting->text = nullptr;
@@ -165,7 +168,7 @@ char* receive_result(shm_mq_handle* queue, BackgroundWorkerHandle* worker, Waiti
 
 }  // namespace
 
-char* run_task(Task task, Oid relation, const char* const* texts, int text_count) {
+char* run_task(Task task, Oid relation, const char* const* texts, int text_count, const RowSink* sink) {
   refuse_open_transaction();
   dsm_segment* segment = write_request(task, relation, texts, text_count);
   BackgroundWorkerHandle* worker = start_worker(segment);
@@ -178,7 +181,7 @@ char* run_task(Task task, Oid relation, const char* const* texts, int text_count
   Waiting waiting = {nullptr};
   ErrorContextCallback context = {error_context_stack, show_waiting, &waiting};
   error_context_stack = &context;
-  char* result = receive_result(queue, worker, &waiting);
+  char* result = receive_result(queue, worker, &waiting, sink);
   error_context_stack = context.previous;
 
   dsm_detach(segment);

@@ -14,11 +14,23 @@
 
 namespace meridian::pg::setup {
 
-enum class Task : std::int32_t { create_node, join, leave, drop_node, replicate, unreplicate };
+enum class Task : std::int32_t {
+  create_node,
+  join,
+  leave,
+  drop_node,
+  replicate,
+  unreplicate,
+  compare,
+  repair,
+  resend,
+  heal
+};
 
 enum class Message : char {
   waiting = 'W',  ///< what the worker waits for; an empty text: nothing any more
   warning = 'A',  ///< message, detail, hint
+  row = 'D',      ///< one row of the result: up to four texts, empty for NULL
   error = 'E',    ///< SQLSTATE, message, detail, hint; the worker has ended
   result = 'R',   ///< a text, empty for none; the worker has ended
 };
@@ -28,7 +40,7 @@ enum class Message : char {
 struct RequestHeader {
   Task task;
   Oid database;
-  Oid relation;              ///< of replicate and unreplicate
+  Oid relation;              ///< of the tasks for one table
   TimestampTz server_start;  ///< proves, with the system identifier, that a connection leads here
   std::uint64_t system_id;
   std::int32_t lock_timeout_ms;  ///< the caller's lock_timeout, 0 for the default
@@ -38,9 +50,16 @@ struct RequestHeader {
 };
 static_assert(std::is_trivially_copyable_v<RequestHeader>);
 
+/// Takes the rows of a task's result, as they come.
+struct RowSink {
+  void (*put)(void* context, const char* const* texts);
+  void* context;
+};
+
 /// Runs a task in a worker and returns its result, or null if it has none. Raises what the worker raised; refuses
-/// (25001) if the transaction has an xid. `texts` are the arguments of the task. Interruptible.
-char* run_task(Task task, Oid relation, const char* const* texts, int text_count);
+/// (25001) if the transaction has an xid. `texts` are the arguments of the task; `sink` is for tasks that send rows.
+/// Interruptible.
+char* run_task(Task task, Oid relation, const char* const* texts, int text_count, const RowSink* sink = nullptr);
 
 }  // namespace meridian::pg::setup
 

@@ -42,7 +42,7 @@ std::int64_t cut_off(Mesh& mesh, const Member& gone) {
 
 /// What the member wrote and some have, all get. Rows that it had before it joined do not tell whose they are.
 void heal(Session& session, Mesh& mesh, const Member& gone, std::int64_t since) {
-  const Selection selection = gone.state == "joining" ? Selection{} : Selection{gone.id, since};
+  const Selection selection = gone.state == "joining" ? Selection{} : Selection{gone.id, since, {}};
   Copier copier(session);
   for (const auto& source : mesh.nodes()) {
     const std::vector<Table> tables = read_tables(source->db);

@@ -46,6 +46,8 @@ class Session {
   void waiting_for(const std::string& what);
   [[nodiscard]] const std::string& last_waiting() const noexcept { return last_waiting_; }
   void warn(const std::string& message, const std::string& detail = {}, const std::string& hint = {});
+  /// Sends one row of the result.
+  void put_row(std::initializer_list<std::string_view> texts) { send(Message::row, texts); }
   void finish(const std::string& result);
   void fail(const SetupError& error);
 

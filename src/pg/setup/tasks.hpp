@@ -19,5 +19,13 @@ std::string drop_node(Session& session);
 std::string replicate(Session& session);
 /// Arguments: dsn of this member.
 std::string unreplicate(Session& session);
+/// Arguments: dsn of this member, name of the other. The table is Request::relation. Rows: key, kind, tombstone.
+std::string compare(Session& session);
+/// Arguments as compare. Result: how many rows were sent again.
+std::string repair(Session& session);
+/// Arguments: dsn of this member, name of the other, stamp. Result: how many states were sent.
+std::string resend(Session& session);
+/// Arguments: dsn of this member, name of the other. Result as resend.
+std::string heal(Session& session);
 
 }  // namespace meridian::pg::setup

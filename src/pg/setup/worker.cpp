@@ -23,6 +23,14 @@ Run runner(Task task) {
       return replicate;
     case Task::unreplicate:
       return unreplicate;
+    case Task::compare:
+      return compare;
+    case Task::repair:
+      return repair;
+    case Task::resend:
+      return resend;
+    case Task::heal:
+      return heal;
   }
   throw SetupError("XX000", "unknown set-up task");
 }
