@@ -211,6 +211,8 @@ void require_identity(const RowPlan* plan) {
 }  // namespace
 
 void apply_image(Relation relation, RowPlan* plan, HeapTuple image) {
+  instr_time start;
+  INSTR_TIME_SET_CURRENT(start);
   try {
     call([relation, plan, image] {
       require_identity(plan);
@@ -224,6 +226,7 @@ void apply_image(Relation relation, RowPlan* plan, HeapTuple image) {
     if (is_refusal(error.data()->sqlerrcode)) become_careful(plan->relation);
     throw;
   }
+  count_merge_time(plan->relation, start);
 }
 
 void apply_row(Relation relation, RowPlan* plan, const RowValues& row, const ParkedHistory* history) {

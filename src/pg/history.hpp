@@ -1,4 +1,7 @@
 // The conflict history: concurrent writes that met on this node.
+//
+// meridian.conflict_history is partitioned by time. The keeper makes partitions ahead and drops old ones
+// (history_retention.cpp, sql/52_history.sql); a row for which there is none goes into the default partition.
 #pragma once
 
 #include "pg/row_values.hpp"
@@ -20,7 +23,8 @@ struct Conflict {
   ConflictSide remote;
 };
 
-/// Writes one row of meridian.conflict_history and counts it. The rows are stored without the state column.
+/// Counts the conflict and writes one row of meridian.conflict_history, unless the cap on its write rate is reached.
+/// The rows are stored without the state column.
 void record_conflict(Relation relation, const RowPlan* plan, const Conflict& conflict);
 
 }  // namespace meridian::pg

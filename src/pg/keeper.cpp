@@ -10,6 +10,7 @@
 #include "pg/keeper.hpp"
 
 #include "pg/applying.hpp"
+#include "pg/history_retention.hpp"
 #include "pg/hlc.hpp"
 #include "pg/identity.hpp"
 #include "pg/parked.hpp"
@@ -34,6 +35,7 @@ constexpr Task tasks[] = {
     {"clock", 1000, keep_clock_ahead},
     {"tombstones", 1000, settle_tombstones},
     {"parked", 1000, retry_parked},
+    {"history", 60'000, keep_history},
 };
 constexpr std::size_t task_count = std::size(tasks);
 

@@ -10,6 +10,14 @@ char* node_name;
 char* region_name;
 char* database_name;
 int max_clock_skew_ms;
+int conflict_rate_limit;
+
+namespace {
+
+// Read by SQL only (meridian.keep_conflicts), as an interval.
+int conflict_retention_min;
+
+}  // namespace
 
 void define_settings() {
   const GucContext fixed = process_shared_preload_libraries_in_progress ? PGC_POSTMASTER : PGC_SIGHUP;
@@ -24,6 +32,15 @@ void define_settings() {
   DefineCustomIntVariable("meridian.max_clock_skew", "How far in the future a stamp from a peer may lie.",
                           "A row image beyond it is set aside until this server's clock has passed it.",
                           &max_clock_skew_ms, 5000, 100, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS, nullptr, nullptr, nullptr);
+
+  DefineCustomIntVariable("meridian.conflict_rate_limit",
+                          "Most entries per second that this server adds to the conflict history.",
+                          "Conflicts beyond it are counted in meridian.stat_tables, but not kept. 0 sets no limit.",
+                          &conflict_rate_limit, 1000, 0, 1'000'000, PGC_SUSET, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("meridian.conflict_retention", "How long entries of the conflict history are kept at least.",
+                          "Older ones are dropped by whole partitions, of a day or a week. -1 keeps them for good.",
+                          &conflict_retention_min, 30 * 24 * 60, -1, INT_MAX / 60, PGC_SIGHUP, GUC_UNIT_MIN, nullptr,
+                          nullptr, nullptr);
 
   MarkGUCPrefixReserved("meridian");
 }
