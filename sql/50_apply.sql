@@ -78,7 +78,7 @@ CREATE VIEW meridian.parked AS
   SELECT p.id, p.rel, p.key, p.reason, p.sqlstate, p.detail, p.images, p.parked_at, p.retry_at, p.attempts
   FROM meridian.parked_image p;
 COMMENT ON VIEW meridian.parked IS 'Rows that wait outside their table, with the reason. Replication goes on without them, and they are tried again by themselves.';
-COMMENT ON COLUMN meridian.parked.reason IS 'clock_skew (stamped too far in the future), unique, check, not_null, exclusion, trigger, or refused (any other error of the table).';
+COMMENT ON COLUMN meridian.parked.reason IS 'clock_skew (stamped too far in the future), unique, check, not_null, exclusion, trigger, merge (a merge function raised), or refused (any other error of the table).';
 COMMENT ON COLUMN meridian.parked.detail IS 'The error, for people.';
 COMMENT ON COLUMN meridian.parked.images IS 'How many images of the row have arrived and been merged meanwhile.';
 COMMENT ON COLUMN meridian.parked.retry_at IS 'When it is tried again; retry_parked(id) does so now.';

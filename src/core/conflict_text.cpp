@@ -60,7 +60,8 @@ std::string row_won(const ConflictFacts& facts, bool local_won) {
   const std::string place = local_won ? "remote_row" : "local_row";
   const std::string write = facts.kind == "insert_insert" ? "insert" : "write";
   const bool by_time = !deeds_of(facts.kind).kind.empty();
-  const std::string reason = " won" + (by_time ? ", because its " + write + " is the later one" : "") + rule_name(facts);
+  const std::string reason =
+      " won" + (by_time ? ", because its " + write + " is the later one" : "") + rule_name(facts);
   if (is_whole_row(facts)) {
     return "The row of " + std::string(winner.node) + reason + "; what " + contribution(loser) +
            " is kept only here, in " + place + '.';
@@ -100,6 +101,24 @@ std::string row_survived(const ConflictFacts& facts, const ConflictAuthor& delet
          ", without what had been added to the deleted life.";
 }
 
+/// Two rows, not two versions of one.
+std::string explain_clash(const ConflictFacts& facts) {
+  const bool local_won = facts.winner == "local";
+  const ConflictAuthor& winner = local_won ? facts.local : facts.incoming;
+  const ConflictAuthor& loser = local_won ? facts.incoming : facts.local;
+  const auto wrote = [](const ConflictAuthor& author) {
+    return author.time.empty() ? std::string("one was there before replication")
+                               : std::string(author.node) + " wrote one at " + std::string(author.time);
+  };
+  const auto owner = [](const ConflictAuthor& author) {
+    return author.time.empty() ? std::string("the older row") : "the row of " + std::string(author.node);
+  };
+  return "Two rows of " + std::string(facts.table) + " ask for one unique key, " + std::string(facts.key) +
+         " among them: " + wrote(facts.local) + " and " + wrote(facts.incoming) +
+         ", neither having seen the other's. On every node " + owner(winner) + " keeps the key" + rule_name(facts) +
+         "; " + owner(loser) + " is not lost: it waits in meridian.parked until the key is free.";
+}
+
 std::string outcome(const ConflictFacts& facts) {
   const bool local_won = facts.winner == "local";
   if (facts.kind == "update_delete") {
@@ -117,6 +136,7 @@ std::string outcome(const ConflictFacts& facts) {
 }  // namespace
 
 std::string explain_conflict(const ConflictFacts& facts) {
+  if (facts.kind == "unique") return explain_clash(facts);
   return what_happened(facts, deeds_of(facts.kind)) + outcome(facts);
 }
 

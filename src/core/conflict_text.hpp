@@ -17,7 +17,8 @@ struct ConflictAuthor {
 struct ConflictFacts {
   std::string_view table;
   std::string_view key;
-  std::string_view kind;    ///< insert_insert, update_update, update_delete, delete_update: local first, incoming second
+  std::string_view
+      kind;  ///< insert_insert, update_update, update_delete, delete_update: local first, incoming second; unique
   std::string_view winner;  ///< local, incoming, merged
   std::string_view rule;    ///< all rules of the table; "row=lww" if it has none
   ConflictAuthor local;

@@ -42,7 +42,8 @@ struct ConflictKind {
 constexpr ConflictKind conflict_kinds[] = {{"insert_insert", Stat::insert_insert},
                                            {"update_update", Stat::update_update},
                                            {"update_delete", Stat::update_delete},
-                                           {"delete_update", Stat::delete_update}};
+                                           {"delete_update", Stat::delete_update},
+                                           {"unique", Stat::unique_key}};
 
 Stat stat_of(const char* kind) {
   for (const ConflictKind& known : conflict_kinds) {

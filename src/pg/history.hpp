@@ -16,7 +16,8 @@ struct ConflictSide {
 };
 
 struct Conflict {
-  const char* kind;    ///< insert_insert, update_update, update_delete (local update, incoming delete), delete_update
+  const char*
+      kind;  ///< insert_insert, update_update, update_delete (local update, incoming delete), delete_update, unique
   const char* winner;  ///< local, incoming, merged
   const char* rule;
   ConflictSide local;

@@ -33,7 +33,8 @@ Size history_limit_shmem_size() { return MAXALIGN(sizeof(pg_atomic_uint64)); }
 
 void history_limit_shmem_init() {
   bool found = false;
-  bucket = static_cast<pg_atomic_uint64*>(ShmemInitStruct("meridian history limit", history_limit_shmem_size(), &found));
+  bucket =
+      static_cast<pg_atomic_uint64*>(ShmemInitStruct("meridian history limit", history_limit_shmem_size(), &found));
   if (!found) pg_atomic_init_u64(bucket, 0);
 }
 

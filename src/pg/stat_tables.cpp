@@ -71,7 +71,8 @@ void set_to_zero(TableCounters* slot) {
 
 void count_stat(Oid relation, Stat stat, std::uint64_t amount) {
   if (counters == nullptr) return;
-  pg_atomic_fetch_add_u64(&find_slot(relation)->counts[static_cast<std::size_t>(stat)], static_cast<std::int64_t>(amount));
+  pg_atomic_fetch_add_u64(&find_slot(relation)->counts[static_cast<std::size_t>(stat)],
+                          static_cast<std::int64_t>(amount));
 }
 
 void set_careful_until(Oid relation, TimestampTz until) {

@@ -18,6 +18,7 @@ enum class Stat {
   update_update,
   update_delete,
   delete_update,
+  unique_key,
   other_conflicts,
   history_dropped,
   parked,

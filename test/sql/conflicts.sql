@@ -60,7 +60,7 @@ SELECT meridian.explain_conflict(0) IS NULL AS unknown, meridian.explain_conflic
 RESET timezone;
 
 -- counted by kind
-SELECT rel::text, conflicts, insert_insert, update_update, update_delete, delete_update, other_conflicts, history_dropped, merge_time > 0 AS timed
+SELECT rel::text, conflicts, insert_insert, update_update, update_delete, delete_update, unique_key, other_conflicts, history_dropped, merge_time > 0 AS timed
   FROM meridian.stat_tables WHERE rel IN ('person'::regclass, 'account'::regclass) ORDER BY 1;
 
 -- who may see what
