@@ -27,23 +27,6 @@ CREATE INDEX tombstone_key ON meridian.tombstone (table_id, key_hash);
 CREATE INDEX tombstone_unsettled ON meridian.tombstone (table_id) WHERE NOT settled;
 CREATE INDEX tombstone_written ON meridian.tombstone (table_id, laid_down, written) WHERE settled;
 
-CREATE TABLE meridian.conflict_history (
-  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  occurred_at timestamptz NOT NULL,
-  rel regclass NOT NULL,
-  key jsonb NOT NULL,
-  kind text NOT NULL,
-  winner text NOT NULL,
-  rule text NOT NULL,
-  local_row jsonb,
-  remote_row jsonb,
-  local_stamp bigint NOT NULL,
-  local_actor bigint NOT NULL,
-  remote_stamp bigint NOT NULL,
-  remote_actor bigint NOT NULL
-);
-COMMENT ON TABLE meridian.conflict_history IS 'Concurrent writes that met on this node, and how each was decided. Local, not replicated; read view meridian.conflicts.';
-
 CREATE TABLE meridian.parked_image (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   rel regclass NOT NULL,
@@ -96,41 +79,11 @@ CREATE FUNCTION meridian.canonical_rules(rel regclass, rules text[]) RETURNS tex
   LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'meridian_canonical_rules';
 COMMENT ON FUNCTION meridian.canonical_rules(regclass, text[]) IS 'The rules in canonical form, after checking that each fits the table; the error says what does not.';
 
-CREATE FUNCTION meridian.table_counters(OUT rel regclass, OUT applied bigint, OUT merged bigint, OUT stale bigint,
-  OUT conflicts bigint, OUT parked bigint, OUT tombstones bigint, OUT stamped bigint) RETURNS SETOF record
-  LANGUAGE C VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'meridian_table_counters';
-COMMENT ON FUNCTION meridian.table_counters() IS 'Counters of replicated tables since the server started; read view meridian.stat_tables.';
-
-CREATE VIEW meridian.stat_tables AS
-  SELECT c.rel, c.stamped, c.applied, c.merged, c.stale, c.conflicts, c.parked, c.tombstones
-  FROM meridian.table_counters() c;
-COMMENT ON VIEW meridian.stat_tables IS 'Per table since the server started: local writes stamped, incoming images applied, merged with local writes, dropped as already known, conflicts, parked images, tombstones.';
-
-CREATE FUNCTION meridian.node_name(actor bigint) RETURNS text
-  LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER
-  SET search_path = pg_catalog, pg_temp
-  AS $$ SELECT CASE WHEN actor = 0 THEN 'before replication'
-                    ELSE coalesce((SELECT m.name FROM meridian.member m WHERE m.id = (actor & 65535)::integer),
-                                  'member ' || (actor & 65535)) END $$;
-COMMENT ON FUNCTION meridian.node_name(bigint) IS 'Name of the member that an actor belongs to.';
-
-CREATE VIEW meridian.conflicts WITH (security_barrier) AS
-  SELECT h.id, h.occurred_at, h.rel, h.key, h.kind, h.winner, h.rule, h.local_row, h.remote_row,
-         CASE WHEN h.rule LIKE 'row=lww(%' THEN NULL WHEN h.local_stamp > 0 THEN meridian.hlc_time(h.local_stamp) END AS local_time,
-         meridian.node_name(h.local_actor) AS local_node,
-         CASE WHEN h.rule LIKE 'row=lww(%' THEN NULL WHEN h.remote_stamp > 0 THEN meridian.hlc_time(h.remote_stamp) END AS remote_time,
-         meridian.node_name(h.remote_actor) AS remote_node,
-         h.local_stamp, h.remote_stamp
-  FROM meridian.conflict_history h
-  WHERE pg_catalog.has_table_privilege(h.rel, 'SELECT')
-    AND NOT pg_catalog.row_security_active(h.rel);
-COMMENT ON VIEW meridian.conflicts IS 'Concurrent writes that met on this node: both rows, both stamps, and who won. Rows of tables that the reader may SELECT; tables with row security are for their owner.';
-
 CREATE VIEW meridian.parked AS
   SELECT p.id, p.rel, p.key, p.reason, p.sqlstate, p.detail, p.images, p.parked_at, p.retry_at, p.attempts
   FROM meridian.parked_image p;
 COMMENT ON VIEW meridian.parked IS 'Rows that wait outside their table, with the reason. Replication goes on without them, and they are tried again by themselves.';
-COMMENT ON COLUMN meridian.parked.reason IS 'clock_skew (stamped too far in the future), unique, check, not_null, exclusion, trigger, or refused (any other error of the table).';
+COMMENT ON COLUMN meridian.parked.reason IS 'clock_skew (stamped too far in the future), unique, check, not_null, exclusion, trigger, merge (a merge function raised), or refused (any other error of the table).';
 COMMENT ON COLUMN meridian.parked.detail IS 'The error, for people.';
 COMMENT ON COLUMN meridian.parked.images IS 'How many images of the row have arrived and been merged meanwhile.';
 COMMENT ON COLUMN meridian.parked.retry_at IS 'When it is tried again; retry_parked(id) does so now.';
@@ -142,6 +95,5 @@ COMMENT ON FUNCTION meridian.retry_parked(bigint) IS 'Brings a parked row into i
 REVOKE ALL ON FUNCTION meridian.retry_parked(bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION meridian.retry_parked(bigint) TO meridian_admin;
 
-REVOKE ALL ON meridian.tombstone, meridian.conflict_history, meridian.parked_image FROM PUBLIC;
-GRANT SELECT ON meridian.conflicts, meridian.stat_tables TO PUBLIC;
-GRANT SELECT ON meridian.tombstone, meridian.parked_image, meridian.parked, meridian.conflict_history TO meridian_admin;
+REVOKE ALL ON meridian.tombstone, meridian.parked_image FROM PUBLIC;
+GRANT SELECT ON meridian.tombstone, meridian.parked_image, meridian.parked TO meridian_admin;

@@ -15,10 +15,12 @@ namespace {
 constexpr std::size_t max_name_bytes = 63;      // PostgreSQL's NAMEDATALEN - 1
 constexpr std::size_t max_column_rules = 1600;  // PostgreSQL's MaxHeapAttributeNumber
 constexpr std::string_view group_prefix = "group:";
+constexpr std::string_view merge_prefix = "merge:";
 constexpr std::array<std::string_view, 3> option_names = {"delete", "ids", "row"};
 
 constexpr std::string_view possible_rules =
-    "Possible column rules: lww, group:<name>, counter, max, min, or, and. Options: delete=latest|birth, "
+    "Possible column rules: lww, group:<name>, counter, max, min, or, and, merge:<schema>.<function>. Options: "
+    "delete=latest|birth, "
     "ids=global|stepped|keep, row=lww(<column>).";
 
 constexpr std::array<std::pair<std::string_view, ColumnRule>, 6> plain_rules = {{
@@ -132,7 +134,11 @@ class RuleParser {
       set_group(entry, text.substr(group_prefix.size()));
       return;
     }
-    if (text == "set" || text == "bounded" || text.starts_with("bounded(") || text.starts_with("merge:")) {
+    if (text.starts_with(merge_prefix)) {
+      set_function(entry, text.substr(merge_prefix.size()));
+      return;
+    }
+    if (text == "set" || text == "bounded" || text.starts_with("bounded(")) {
       refuse("rule " + quoted(text) + " is not available in this version");
     }
     refuse("unknown rule " + quoted(text) + " for column " + quoted(entry.column));
@@ -147,6 +153,32 @@ class RuleParser {
     entry.group = name;
     const auto first = std::ranges::find(rules_.columns, entry.group, &ColumnRuleEntry::group);
     if (first != rules_.columns.end()) entry.slot = first->slot;
+  }
+
+  /// `schema.name`, either part as it is or in double quotes. Schemas are named, for no two sessions need to search
+  /// alike.
+  static void set_function(ColumnRuleEntry& entry, std::string_view text) {
+    constexpr std::string_view form = "Write merge:<schema>.<function>; a part with a dot goes in double quotes.";
+    const std::string whole(text);
+    const auto refuse_name = [&whole, form] { refuse("invalid function name " + quoted(whole), form); };
+    if (text.find('=') != std::string_view::npos) refuse_name();
+    entry.schema = take_part(text);
+    if (!text.starts_with('.')) refuse_name();
+    text.remove_prefix(1);
+    entry.function = take_part(text);
+    if (!text.empty()) refuse_name();
+    check_name(entry.schema, "schema");
+    check_name(entry.function, "function");
+    entry.rule = ColumnRule::merge;
+  }
+
+  /// Reads one part of a qualified name off the front of `text`.
+  static std::string take_part(std::string_view& text) {
+    if (text.starts_with('"')) return take_quoted(text);
+    const auto length = std::min(text.find_first_of(".\""), text.size());
+    std::string part(text.substr(0, length));
+    text.remove_prefix(length);
+    return part;
   }
 
   void set_option(const Assignment& option) {
@@ -219,8 +251,14 @@ std::string column_text(std::string_view name, bool reserved) {
   return reserved || name.find_first_of("=\"") != std::string_view::npos ? quoted(name) : std::string(name);
 }
 
+std::string part_text(std::string_view part) {
+  return part.find_first_of(".\"") != std::string_view::npos ? quoted(part) : std::string(part);
+}
+
 std::string rule_text(const ColumnRuleEntry& entry) {
   if (entry.rule == ColumnRule::group) return std::string(group_prefix) + entry.group;
+  if (entry.rule == ColumnRule::merge)
+    return std::string(merge_prefix) + part_text(entry.schema) + '.' + part_text(entry.function);
   return std::string(std::ranges::find(plain_rules, entry.rule, &decltype(plain_rules)::value_type::second)->first);
 }
 
@@ -249,6 +287,7 @@ Shape TableRules::shape(bool has_default_group) const {
       case ColumnRule::min:
       case ColumnRule::logical_or:
       case ColumnRule::logical_and:
+      case ColumnRule::merge:
         add_slot(shape.lattices, entry.slot);
         break;
     }

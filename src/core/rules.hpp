@@ -1,5 +1,5 @@
-// The rules of a table, as the user writes them: `email=lww`, `address=group:a`, `balance=counter`, `ids=global`,
-// `delete=latest`, `row=lww(updated_at)`.
+// The rules of a table, as the user writes them: `email=lww`, `address=group:a`, `balance=counter`,
+// `tags=merge:app.union_tags`, `ids=global`, `delete=latest`, `row=lww(updated_at)`.
 //
 // Rules are validated here as text; whether a rule fits a column's type is the glue's business. The nth rule that names
 // a column defines slot n (1-based, counting column rules only); columns of one named group share the slot of its first
@@ -15,14 +15,16 @@
 
 namespace meridian {
 
-enum class ColumnRule { lww, group, counter, max, min, logical_or, logical_and };
+enum class ColumnRule { lww, group, counter, max, min, logical_or, logical_and, merge };
 enum class DeleteMode { by_birth, latest };
 enum class IdMode { unspecified, global, stepped, keep };
 
 struct ColumnRuleEntry {
   std::string column;
   ColumnRule rule = ColumnRule::lww;
-  std::string group;  ///< name, for ColumnRule::group
+  std::string group;     ///< name, for ColumnRule::group
+  std::string schema;    ///< of `function`
+  std::string function;  ///< name, for ColumnRule::merge
   Slot slot = 0;
 };
 

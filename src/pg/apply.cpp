@@ -14,7 +14,7 @@
 #include "pg/row_lookup.hpp"
 #include "pg/settings.hpp"
 #include "pg/stat_tables.hpp"
-#include "pg/support/guard.hpp"
+#include "pg/support/attempt.hpp"
 #include "pg/tombstone.hpp"
 
 namespace meridian::pg {
@@ -103,6 +103,25 @@ bool is_buried(Relation relation, RowPlan* plan, const RowValues& incoming, cons
   return true;
 }
 
+// A merge function is the user's code. If it raises, the image waits as if the table had refused it.
+bool decide(const Arrival& arrival, const RowValues& local, const TombstoneData& tombstone, Verdict* verdict,
+            Refusal* refusal) {
+  if (!arrival.plan->has_merge_function) {
+    *verdict = merge_rows(arrival.relation, arrival.plan, local, arrival.incoming, tombstone);
+    return true;
+  }
+  const MemoryContext memory = CurrentMemoryContext;
+  ErrorData* error = attempt([&arrival, &local, &tombstone, verdict, memory] {
+    MemoryContextSwitchTo(memory);  // the merged row outlives the subtransaction
+    *verdict = merge_rows(arrival.relation, arrival.plan, local, arrival.incoming, tombstone);
+  });
+  if (error == nullptr) return true;
+  if (!is_refusal(error->sqlerrcode)) ReThrowError(error);
+  *refusal = refusal_of(error);
+  refusal->reason = "merge";
+  return false;
+}
+
 bool merge_into(const Arrival& arrival) {
   Relation relation = arrival.relation;
   RowPlan* plan = arrival.plan;
@@ -112,7 +131,12 @@ bool merge_into(const Arrival& arrival) {
   const bool may_be_dead = needs_tombstone(relation, plan, local, incoming);
   if (may_be_dead) tombstone = find_tombstone(relation, plan, incoming);
   if (is_buried(relation, plan, incoming, tombstone)) return true;
-  const Verdict verdict = merge_rows(relation, plan, local, incoming, tombstone);
+  Verdict verdict;
+  Refusal refusal;
+  if (!decide(arrival, local, tombstone, &verdict, &refusal)) {
+    park_refused(relation, plan, incoming, refusal, arrival.history);
+    return true;
+  }
   bool parked = false;
   if (!carry_out(arrival, verdict, &parked)) return false;
   if (parked) return true;
@@ -211,6 +235,8 @@ void require_identity(const RowPlan* plan) {
 }  // namespace
 
 void apply_image(Relation relation, RowPlan* plan, HeapTuple image) {
+  instr_time start;
+  INSTR_TIME_SET_CURRENT(start);
   try {
     call([relation, plan, image] {
       require_identity(plan);
@@ -224,6 +250,7 @@ void apply_image(Relation relation, RowPlan* plan, HeapTuple image) {
     if (is_refusal(error.data()->sqlerrcode)) become_careful(plan->relation);
     throw;
   }
+  count_merge_time(plan->relation, start);
 }
 
 void apply_row(Relation relation, RowPlan* plan, const RowValues& row, const ParkedHistory* history) {

@@ -1,6 +1,7 @@
 // meridian.canonical_rules(): does each rule fit the table? Asked on every node before anything is changed anywhere.
 #include "core/rules.hpp"
 #include "pg/catalog.hpp"
+#include "pg/merge_function.hpp"
 #include "pg/row_plan.hpp"
 #include "pg/support/compat.hpp"
 #include "pg/support/function.hpp"
@@ -113,7 +114,51 @@ void check_lattice(Form_pg_attribute attribute, ColumnRule rule) {
   }
 }
 
-void check_column(Relation relation, const char* name, ColumnRule rule) {
+// Whatever the function returns must fit into the column, so that a merge can store it.
+void check_merge_column(Form_pg_attribute attribute) {
+  const char* name = NameStr(attribute->attname);
+  std::int32_t modifier = attribute->atttypmod;
+  getBaseTypeAndTypmod(attribute->atttypid, &modifier);
+  if (modifier >= 0 || DomainHasConstraints(attribute->atttypid)) {
+    refuse(ERRCODE_FEATURE_NOT_SUPPORTED,
+           psprintf("column \"%s\" has type %s, whose limits a merge function may break", name,
+                    format_type_with_typemod(attribute->atttypid, attribute->atttypmod)),
+           "Use the type without length or constraint.");
+  }
+}
+
+void check_merge(Relation relation, Form_pg_attribute attribute, const char* schema, const char* name) {
+  check_merge_column(attribute);
+  const Oid type = getBaseType(attribute->atttypid);
+  const MergeFunction function = find_merge_function(schema, name, type);
+  const char* called =
+      psprintf("%s(%s, %s)", quote_qualified_identifier(schema, name), format_type_be(type), format_type_be(type));
+  const char* form = psprintf(
+      "Create it on every node: %s or with two more arguments of type bigint for the stamps, "
+      "RETURNS %s IMMUTABLE.",
+      called, format_type_be(type));
+  switch (function.problem) {
+    case MergeProblem::none:
+      break;
+    case MergeProblem::missing:
+      refuse(ERRCODE_UNDEFINED_FUNCTION, psprintf("function %s does not exist", called), form);
+    case MergeProblem::wrong_result:
+      refuse(ERRCODE_INVALID_FUNCTION_DEFINITION,
+             psprintf("function %s returns %s, not %s", called, format_type_be(function.result), format_type_be(type)),
+             form);
+    case MergeProblem::not_immutable:
+      refuse(ERRCODE_INVALID_FUNCTION_DEFINITION, psprintf("function %s is not immutable", called),
+             "Every node must compute the same value from the same arguments: ALTER FUNCTION ... IMMUTABLE, if that is "
+             "so.");
+  }
+  if (compat::may_execute(function.oid, relation->rd_rel->relowner)) return;
+  refuse(ERRCODE_INSUFFICIENT_PRIVILEGE, psprintf("the owner of the table may not execute function %s", called),
+         "Merges run as the table's owner: GRANT EXECUTE ON FUNCTION ... to that role.");
+}
+
+void check_column(Relation relation, const ColumnRuleEntry& entry) {
+  const char* name = entry.column.c_str();
+  const ColumnRule rule = entry.rule;
   const Form_pg_attribute attribute = find_column(relation, name);
   if (is_key_column(relation, attribute->attnum)) {
     refuse(ERRCODE_FEATURE_NOT_SUPPORTED,
@@ -124,8 +169,11 @@ void check_column(Relation relation, const char* name, ColumnRule rule) {
     refuse(ERRCODE_RESERVED_NAME, psprintf("column \"%s\" is Meridian's own", name), "Name another column.");
   }
   if (rule == ColumnRule::counter) check_counter(relation, attribute);
-  if (rule != ColumnRule::counter && rule != ColumnRule::lww && rule != ColumnRule::group)
+  if (rule == ColumnRule::merge) {
+    check_merge(relation, attribute, entry.schema.c_str(), entry.function.c_str());
+  } else if (rule != ColumnRule::counter && rule != ColumnRule::lww && rule != ColumnRule::group) {
     check_lattice(attribute, rule);
+  }
 }
 
 void check_row_column(Relation relation, const char* name) {
@@ -139,7 +187,7 @@ void check_row_column(Relation relation, const char* name) {
 void check_rules(Relation relation) {
   const TableRules& rules = parsed->rules;
   for (std::size_t i = 0; i < rules.columns.size(); ++i) {
-    check_column(relation, rules.columns[i].column.c_str(), rules.columns[i].rule);
+    check_column(relation, rules.columns[i]);
   }
   if (!rules.row_lww_column.empty()) check_row_column(relation, rules.row_lww_column.c_str());
 }

@@ -1,6 +1,7 @@
 #include "pg/history.hpp"
 
 #include "pg/catalog.hpp"
+#include "pg/history_limit.hpp"
 #include "pg/stat_tables.hpp"
 
 namespace meridian::pg {
@@ -33,6 +34,46 @@ Datum to_jsonb_object(Relation relation, const RowPlan* plan, const RowValues& r
   return DirectFunctionCall1(jsonb_in, CStringGetDatum(TextDatumGetCString(json)));
 }
 
+struct ConflictKind {
+  const char* name;
+  Stat stat;
+};
+
+constexpr ConflictKind conflict_kinds[] = {{"insert_insert", Stat::insert_insert},
+                                           {"update_update", Stat::update_update},
+                                           {"update_delete", Stat::update_delete},
+                                           {"delete_update", Stat::delete_update},
+                                           {"unique", Stat::unique_key}};
+
+Stat stat_of(const char* kind) {
+  for (const ConflictKind& known : conflict_kinds) {
+    if (std::strcmp(known.name, kind) == 0) return known.stat;
+  }
+  return Stat::other_conflicts;
+}
+
+// The partition for a time, by the descriptor in the relation cache. The lock on the partitioned table, which the
+// keeper excludes, keeps it from being dropped before it is locked itself.
+Relation open_partition(Relation history, TimestampTz time) {
+  const PartitionKey key = RelationGetPartitionKey(history);
+  const PartitionDesc partitions = RelationGetPartitionDesc(history, true);
+  const PartitionBoundInfo bounds = partitions->boundinfo;
+  int index = -1;
+  if (partitions->nparts > 0) {
+    bool is_equal = false;
+    Datum value = TimestampTzGetDatum(time);
+    const int below = partition_range_datum_bsearch(key->partsupfunc, key->partcollation, bounds, 1, &value, &is_equal);
+    index = bounds->indexes[below + 1];
+    if (index < 0) index = bounds->default_index;
+  }
+  if (index < 0) {
+    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                    errmsg("table \"%s\" has no default partition", RelationGetRelationName(history)),
+                    errhint("Attach meridian.conflict_history_default again as its default partition.")));
+  }
+  return table_open(partitions->oids[index], RowExclusiveLock);
+}
+
 }  // namespace
 
 void record_conflict(Relation relation, const RowPlan* plan, const Conflict& conflict) {
@@ -52,13 +93,18 @@ void record_conflict(Relation relation, const RowPlan* plan, const Conflict& con
     remote_actor,
     columns
   };
-  count_stat(plan->relation, Stat::conflicts);
+  count_stat(plan->relation, stat_of(conflict.kind));
+  if (!may_write_history()) {
+    count_stat(plan->relation, Stat::history_dropped);
+    return;
+  }
+  const TimestampTz now = GetCurrentTimestamp();
   Relation history = table_open(table_oid(Table::conflict_history), RowExclusiveLock);
   Datum values[columns] = {};
   bool nulls[columns] = {};
   const RowValues* known = conflict.local.row != nullptr ? conflict.local.row : conflict.remote.row;
   values[id] = Int64GetDatum(next_sequence_value(history, id + 1));
-  values[occurred_at] = TimestampTzGetDatum(GetCurrentTimestamp());
+  values[occurred_at] = TimestampTzGetDatum(now);
   values[rel] = ObjectIdGetDatum(plan->relation);
   values[key] = to_jsonb_object(relation, plan, *known, true);
   values[kind] = CStringGetTextDatum(conflict.kind);
@@ -72,7 +118,10 @@ void record_conflict(Relation relation, const RowPlan* plan, const Conflict& con
   values[local_actor] = Int64GetDatum(conflict.local.actor);
   values[remote_stamp] = Int64GetDatum(conflict.remote.stamp);
   values[remote_actor] = Int64GetDatum(conflict.remote.actor);
-  insert_row_into(history, values, nulls);
+  // Until the transaction ends, whoever wants the partition for himself waits; the whole table is not held that long.
+  Relation partition = open_partition(history, now);
+  insert_row_into(partition, values, nulls);
+  table_close(partition, NoLock);
   table_close(history, RowExclusiveLock);
 }
 

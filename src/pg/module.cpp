@@ -5,6 +5,7 @@
 // clock says that meridian must be loaded at server start.
 
 #include "pg/catalog.hpp"
+#include "pg/history_limit.hpp"
 #include "pg/hlc.hpp"
 #include "pg/identity.hpp"
 #include "pg/keeper.hpp"
@@ -34,6 +35,7 @@ constexpr SharedMemory shared_memory[] = {
     {keeper_shmem_size, keeper_shmem_init},
     {stat_tables_shmem_size, stat_tables_shmem_init},
     {late_insert_shmem_size, late_insert_shmem_init},
+    {history_limit_shmem_size, history_limit_shmem_init},
 };
 
 shmem_request_hook_type next_shmem_request_hook = nullptr;

@@ -23,7 +23,7 @@ void list_parked(ReturnSetInfo* result, Oid table) {
   Relation parked = table_open(table_oid(Table::parked_image), AccessShareLock);
   ScanKeyData key;
   ScanKeyInit(&key, parked_rel + 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(table));
-  SysScanDesc scan = systable_beginscan(parked, parked_key_index(), true, GetActiveSnapshot(), 1, &key);
+  SysScanDesc scan = systable_beginscan(parked, index_oid(Index::parked_key), true, GetActiveSnapshot(), 1, &key);
   while (HeapTuple tuple = systable_getnext(scan)) {
     const ParkedRow row = read_parked(tuple, RelationGetDescr(parked));
     const ErrorData* error = attempt([=] { put_image(result, relation, row.values); });

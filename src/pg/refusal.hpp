@@ -7,7 +7,7 @@ namespace meridian::pg {
 
 /// Why a row cannot enter its table now. Strings live in the context that was current when it was described.
 struct Refusal {
-  const char* reason;  ///< unique, check, not_null, exclusion, trigger or refused
+  const char* reason;  ///< unique, check, not_null, exclusion, trigger, merge or refused
   int sqlstate;
   const char* detail;  ///< the error's message, for people
 };

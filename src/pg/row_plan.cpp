@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "pg/catalog.hpp"
+#include "pg/merge_function.hpp"
 #include "pg/partition.hpp"
 #include "pg/support/compat.hpp"
 
@@ -39,6 +40,16 @@ void relation_changed(Datum, Oid relation) {
   }
 }
 
+// A merge function may be another one now, or gone.
+void function_changed(Datum, int, uint32) {
+  if (plans == nullptr) return;
+  HASH_SEQ_STATUS scan;
+  hash_seq_init(&scan, plans);
+  while (auto* entry = static_cast<PlanEntry*>(hash_seq_search(&scan))) {
+    if (entry->plan != nullptr && entry->plan->has_merge_function) entry->plan->stale = true;
+  }
+}
+
 const Trigger* find_trigger(Relation relation, const TriggerDesc* description) {
   const Trigger* found = nullptr;
   for (int i = 0; description != nullptr && i < description->numtriggers; ++i) {
@@ -64,6 +75,8 @@ struct RuleColumn {
   const char* name;
   ColumnRule rule;
   std::uint16_t index;
+  char schema[NAMEDATALEN];  ///< of a merge function, and its name
+  char function[NAMEDATALEN];
 };
 
 std::uint16_t position(const boost::container::small_vector_base<Slot>& slots, Slot slot) {
@@ -111,7 +124,10 @@ void compile_rules(const Trigger* trigger, const char* const* column_names, int 
     const int before = out->column_count;
     for (int i = 0; i < name_count; ++i) {
       if (entry.column != column_names[i]) continue;
-      columns_out[out->column_count++] = {column_names[i], entry.rule, position(*out->shape, entry.rule, entry.slot)};
+      RuleColumn* column = &columns_out[out->column_count++];
+      *column = {column_names[i], entry.rule, position(*out->shape, entry.rule, entry.slot), {}, {}};
+      strlcpy(column->schema, entry.schema.c_str(), NAMEDATALEN);
+      strlcpy(column->function, entry.function.c_str(), NAMEDATALEN);
     }
     if (out->column_count == before) strlcpy(out->missing, entry.column.c_str(), NAMEDATALEN);
   }
@@ -229,6 +245,11 @@ void plan_rules(Relation relation, const Trigger* trigger, RowPlan* plan) {
       const TypeCacheEntry* cache = lookup_type_cache(type, TYPECACHE_LT_OPR);
       column->combine_less = static_cast<FmgrInfo*>(palloc0(sizeof(FmgrInfo)));
       fmgr_info_cxt(get_opcode(cache->lt_opr), column->combine_less, plan->context);
+    }
+    if (column->rule == ColumnRule::merge) {
+      const RuleColumn& rule = compiled.columns[i];
+      column->merge = prepare_merge_call(rule.schema, rule.function, column->base_type, plan->context);
+      plan->has_merge_function = true;
     }
   }
 }
@@ -351,6 +372,10 @@ RowPlan* row_plan(Relation relation) {
   return plan;
 }
 
-void register_plan_callbacks() { CacheRegisterRelcacheCallback(relation_changed, static_cast<Datum>(0)); }
+void register_plan_callbacks() {
+  CacheRegisterRelcacheCallback(relation_changed, static_cast<Datum>(0));
+  CacheRegisterSyscacheCallback(PROCOID, function_changed, static_cast<Datum>(0));
+  CacheRegisterSyscacheCallback(NAMESPACEOID, function_changed, static_cast<Datum>(0));
+}
 
 }  // namespace meridian::pg

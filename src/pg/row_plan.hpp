@@ -12,6 +12,8 @@
 
 namespace meridian::pg {
 
+struct MergeCall;
+
 /// Trigger names. Row triggers fire in name order: the first must sort before every user trigger, the last behind.
 inline constexpr char apply_trigger_name[] = "00_meridian_apply";
 inline constexpr char stamp_trigger_name[] = "zz_meridian_stamp";
@@ -28,6 +30,7 @@ struct ColumnPlan {
   Oid base_type;  ///< the type, or what it is a domain over
   std::int32_t base_typmod;
   FmgrInfo* combine_less;  ///< `<` of the type, for max and min
+  MergeCall* merge;        ///< for merge:<function>, see merge_function.hpp
 };
 
 struct KeyColumn {
@@ -64,9 +67,10 @@ struct RowPlan {
   bool others_see_update;
   bool others_see_delete;
   /// What the table may refuse, see admission.cpp.
-  bool has_checks;      ///< CHECK constraints or generated columns
-  bool has_unique_key;  ///< a unique index besides the primary key
-  bool may_raise;       ///< writing a row runs code that may raise: triggers, expressions, exclusion constraints
+  bool has_checks;          ///< CHECK constraints or generated columns
+  bool has_unique_key;      ///< a unique index besides the primary key
+  bool may_raise;           ///< writing a row runs code that may raise: triggers, expressions, exclusion constraints
+  bool has_merge_function;  ///< some column is merged by a function of the user's, which may raise
 };
 
 /// The plan of a table that carries Meridian's triggers. Raises 55000 if it does not, or lacks a usable primary key.

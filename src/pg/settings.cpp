@@ -11,12 +11,15 @@ char* region_name;
 char* database_name;
 int max_clock_skew_ms;
 bool allow_truncate;
+int conflict_rate_limit;
 
 namespace {
 
 // Read by views only.
 int tombstone_alarm_age_s;
 int tombstone_alarm_count;
+// Read by SQL only (meridian.keep_conflicts), as an interval.
+int conflict_retention_min;
 
 }  // namespace
 
@@ -45,6 +48,14 @@ void define_settings() {
   DefineCustomBoolVariable("meridian.allow_truncate", "Whether TRUNCATE of a replicated table is allowed.",
                            "It then deletes every row on all nodes, and costs as much as DELETE.", &allow_truncate,
                            false, PGC_SUSET, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("meridian.conflict_rate_limit",
+                          "Most entries per second that this server adds to the conflict history.",
+                          "Conflicts beyond it are counted in meridian.stat_tables, but not kept. 0 sets no limit.",
+                          &conflict_rate_limit, 1000, 0, 1'000'000, PGC_SUSET, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("meridian.conflict_retention", "How long entries of the conflict history are kept at least.",
+                          "Older ones are dropped by whole partitions, of a day or a week. -1 keeps them for good.",
+                          &conflict_retention_min, 30 * 24 * 60, -1, INT_MAX / 60, PGC_SIGHUP, GUC_UNIT_MIN, nullptr,
+                          nullptr, nullptr);
 
   MarkGUCPrefixReserved("meridian");
 }

@@ -13,6 +13,8 @@ extern char* region_name;
 extern char* database_name;
 /// `meridian.max_clock_skew`, milliseconds: how far in the future a stamp from a peer may lie.
 extern int max_clock_skew_ms;
+/// `meridian.conflict_rate_limit`: entries of the conflict history per second on this server; 0 for no limit.
+extern int conflict_rate_limit;
 
 /// `meridian.allow_truncate`: TRUNCATE of a replicated table deletes its rows on all nodes instead of being refused.
 extern bool allow_truncate;

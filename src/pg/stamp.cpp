@@ -9,6 +9,7 @@
 #include "pg/hlc.hpp"
 #include "pg/identity.hpp"
 #include "pg/late_insert.hpp"
+#include "pg/lattice.hpp"
 #include "pg/partition.hpp"
 #include "pg/stat_tables.hpp"
 #include "pg/tombstone.hpp"
@@ -25,13 +26,8 @@ struct Changes {
   bool counters;
 };
 
-bool is_lattice(ColumnRule rule) {
-  return rule == ColumnRule::max || rule == ColumnRule::min || rule == ColumnRule::logical_or ||
-         rule == ColumnRule::logical_and;
-}
-
-// A lattice column only moves one way; a local write against it would be undone by the next merge, so it is refused at
-// once.
+// A max, min, or, and column only moves one way; a local write against it would be undone by the next merge, so it is
+// refused at once.
 void check_direction(Relation relation, const ColumnPlan& column, const RowValues& old_row, const RowValues& new_row) {
   const int i = column.attnum - 1;
   if (old_row.nulls[i]) return;
@@ -67,7 +63,7 @@ Changes find_changes(Relation relation, const RowPlan* plan, const RowValues& ol
     if (column.rule == ColumnRule::counter) {
       changes.counters = true;
     } else if (is_lattice(column.rule)) {
-      check_direction(relation, column, old_row, new_row);
+      if (column.merge == nullptr) check_direction(relation, column, old_row, new_row);
       lattice_changed[column.index] = true;
     } else {
       group_changed[column.is_key ? 0 : column.index] = true;
@@ -86,11 +82,12 @@ HeapTuple form(Relation relation, const RowValues& row) {
   return heap_form_tuple(RelationGetDescr(relation), row.values, row.nulls);
 }
 
-// The state travels on unchanged, whatever the user wrote into it.
+// The state travels on unchanged, whatever the user wrote into it. `rewritten`: `new_row` is not what `new_tuple`
+// holds.
 HeapTuple keep_state(Relation relation, const RowPlan* plan, const RowValues& old_row, RowValues* new_row,
-                     HeapTuple new_tuple) {
+                     HeapTuple new_tuple, bool rewritten) {
   const bool external = fetch_external_values(relation, plan, new_row);
-  if (!external && same_image(relation, plan->state_attnum, old_row, *new_row)) return new_tuple;
+  if (!external && !rewritten && same_image(relation, plan->state_attnum, old_row, *new_row)) return new_tuple;
   const int i = plan->state_attnum - 1;
   new_row->values[i] = old_row.values[i];
   new_row->nulls[i] = old_row.nulls[i];
@@ -130,10 +127,14 @@ HeapTuple stamp_state_update(Relation relation, const RowPlan* plan, HeapTuple o
     bury_old_key(relation, plan, old_row);
     return stamp_state_insert(relation, plan, new_tuple);
   }
+  // A merge function is told the stamp of the write before it is known whether it changes anything.
+  const Hlc early = plan->has_merge_function ? tick() : Hlc{};
+  const bool rewritten = plan->has_merge_function && keep_inflationary(relation, plan, early, old_row, &new_row);
   const Changes changes = find_changes(relation, plan, old_row, new_row);
   if (changes.group_count == 0 && changes.lattice_count == 0 && !changes.counters) {
-    return keep_state(relation, plan, old_row, &new_row, new_tuple);
+    return keep_state(relation, plan, old_row, &new_row, new_tuple, rewritten);
   }
+  const Hlc stamp = plan->has_merge_function ? early : tick();
   const Actor actor = local_actor();
   const LocalChange change{changes.groups,        changes.group_count,          changes.lattices,
                            changes.lattice_count, read_counters(plan, old_row), read_counters(plan, new_row)};
@@ -141,7 +142,7 @@ HeapTuple stamp_state_update(Relation relation, const RowPlan* plan, HeapTuple o
   StateBytes state;
   Number* counters = allocate_counters(plan);
   Hlc exceed;
-  if (!stamp_update(*plan->shape, actor, tick(), old_image, change, &state, counters, &exceed)) {
+  if (!stamp_update(*plan->shape, actor, stamp, old_image, change, &state, counters, &exceed)) {
     // The clock has seen every stamp that was merged here; only a row copied in by hand can be ahead of it.
     const Hlc above = tick(exceed);
     stamp_update(*plan->shape, actor, above, old_image, change, &state, counters, &exceed);

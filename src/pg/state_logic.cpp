@@ -1,3 +1,4 @@
+#include "pg/lattice.hpp"
 #include "pg/row_logic.hpp"
 
 namespace meridian::pg {
@@ -24,30 +25,6 @@ Take break_tie(Relation relation, const RowPlan* plan, std::uint16_t group, cons
   return winner;
 }
 
-// One value of a lattice column out of two of the same life. NULL is the bottom.
-bool incoming_is_above(Relation relation, const ColumnPlan& column, const RowValues& local, const RowValues& incoming) {
-  const int i = column.attnum - 1;
-  if (incoming.nulls[i]) return false;
-  if (local.nulls[i]) return true;
-  const Datum mine = local.values[i];
-  const Datum theirs = incoming.values[i];
-  switch (column.rule) {
-    case ColumnRule::logical_or:
-      return DatumGetBool(theirs) && !DatumGetBool(mine);
-    case ColumnRule::logical_and:
-      return !DatumGetBool(theirs) && DatumGetBool(mine);
-    case ColumnRule::max:
-    case ColumnRule::min:
-      break;
-    default:
-      return false;
-  }
-  const Oid collation = TupleDescAttr(RelationGetDescr(relation), i)->attcollation;
-  const Datum low = column.rule == ColumnRule::max ? mine : theirs;
-  const Datum high = column.rule == ColumnRule::max ? theirs : mine;
-  return DatumGetBool(FunctionCall2Coll(column.combine_less, collation, low, high));
-}
-
 struct Decisions {
   Take* groups;
   Take* lattices;
@@ -59,8 +36,7 @@ Decisions allocate_decisions(const RowPlan* plan) {
           static_cast<Take*>(palloc0(plan->shape->lattices.size() + 1)), allocate_counters(plan)};
 }
 
-bool takes_incoming(Relation relation, const ColumnPlan& column, const Decisions& decisions, const RowValues& local,
-                    const RowValues& incoming, bool has_groups) {
+bool takes_incoming(const ColumnPlan& column, const Decisions& decisions, bool has_groups) {
   // Keys are equal by their operator, but may look different (1.0 and 1.00): they go with the first group.
   if (column.is_key) return has_groups && decisions.groups[0] == Take::incoming;
   switch (column.rule) {
@@ -72,36 +48,52 @@ bool takes_incoming(Relation relation, const ColumnPlan& column, const Decisions
     default:
       break;
   }
-  const Take take = decisions.lattices[column.index];
-  return take == Take::incoming || (take == Take::combine && incoming_is_above(relation, column, local, incoming));
+  return decisions.lattices[column.index] == Take::incoming;
 }
 
-// Equal states whose values are not what the states say: somebody wrote with the triggers off. A value of a lattice
-// column can rise, and a counter's value is no longer its sum.
-bool values_went_astray(Relation relation, const RowPlan* plan, const Decisions& decisions, const RowValues& local,
-                        const RowValues& incoming) {
-  // What a NULL state stands for is read from the values themselves.
-  if (local.nulls[plan->state_attnum - 1]) return false;
-  RowValues summed = local;
-  if (!plan->shape->counters.empty()) {
-    summed = allocate_values(plan);
-    std::memcpy(summed.values, local.values, sizeof(Datum) * plan->column_count);
-    std::memcpy(summed.nulls, local.nulls, sizeof(bool) * plan->column_count);
-    write_counters(plan, decisions.counters, &summed);
-  }
+// Replaces the values of `merged`, which begins as a copy of `local`, that are not to be the local ones. Returns true
+// if a lattice rose. Last of all: user code that runs in it may overwrite what the core has returned.
+bool take_values(Relation relation, const RowPlan* plan, const Decisions& decisions, const RowValues& local,
+                 const RowValues& incoming, RowValues* merged) {
+  const bool has_groups = !plan->shape->groups.empty();
+  bool rose = false;
   for (int i = 0; i < plan->column_count; ++i) {
     const ColumnPlan& column = plan->columns[i];
-    if (column.skip || column.is_key) continue;
-    switch (column.rule) {
-      case ColumnRule::lww:
-      case ColumnRule::group:
-        continue;
-      case ColumnRule::counter:
-        if (!same_image(relation, column.attnum, local, summed)) return true;
-        break;
-      default:
-        if (takes_incoming(relation, column, decisions, local, incoming, false)) return true;
+    if (column.skip) continue;
+    if (is_lattice(column.rule) && decisions.lattices[column.index] == Take::combine) {
+      if (same_image(relation, column.attnum, local, incoming)) continue;
+      merged->values[i] = combine_lattice(relation, plan, column, local, incoming, &merged->nulls[i]);
+      rose = rose || !same_image(relation, column.attnum, local, *merged);
+    } else if (takes_incoming(column, decisions, has_groups)) {
+      merged->values[i] = incoming.values[i];
+      merged->nulls[i] = incoming.nulls[i];
     }
+  }
+  return rose;
+}
+
+// A lattice may rise without the state changing: of a row from before replication two nodes may have had two values.
+bool may_rise(Relation relation, const RowPlan* plan, const Decisions& decisions, const RowValues& local,
+              const RowValues& incoming) {
+  if (plan->shape->lattices.empty()) return false;
+  for (int i = 0; i < plan->column_count; ++i) {
+    const ColumnPlan& column = plan->columns[i];
+    if (column.skip || !is_lattice(column.rule) || decisions.lattices[column.index] != Take::combine) continue;
+    if (!same_image(relation, column.attnum, local, incoming)) return true;
+  }
+  return false;
+}
+
+// Somebody wrote with the triggers off: a counter's value is no longer the sum that the state says.
+bool counters_went_astray(Relation relation, const RowPlan* plan, const Decisions& decisions, const RowValues& local) {
+  // What a NULL state stands for is read from the values themselves.
+  if (plan->shape->counters.empty() || local.nulls[plan->state_attnum - 1]) return false;
+  RowValues summed = allocate_values(plan);
+  std::memcpy(summed.values, local.values, sizeof(Datum) * plan->column_count);
+  std::memcpy(summed.nulls, local.nulls, sizeof(bool) * plan->column_count);
+  write_counters(plan, decisions.counters, &summed);
+  for (std::size_t c = 0; c < plan->shape->counters.size(); ++c) {
+    if (!same_image(relation, plan->counter_attnums[c], local, summed)) return true;
   }
   return false;
 }
@@ -133,11 +125,9 @@ Verdict by_state::merge_rows(Relation relation, const RowPlan* plan, const RowVa
   verdict.merged = verdict.conflict;
   verdict.kind = merge.strangers ? "insert_insert" : "update_update";
   verdict.winner = winner_of(merge);
-  const bool rules = !shape.counters.empty() || !shape.lattices.empty();
-  if (!merge.state_changed && !values_differ && rules) {
-    values_differ = values_went_astray(relation, plan, decisions, local, incoming);
-  }
-  if (!merge.state_changed && !values_differ) {
+  const bool changed =
+      merge.state_changed || values_differ || counters_went_astray(relation, plan, decisions, local);
+  if (!changed && !may_rise(relation, plan, decisions, local, incoming)) {
     verdict.action = Action::keep;
     return verdict;
   }
@@ -149,12 +139,8 @@ Verdict by_state::merge_rows(Relation relation, const RowPlan* plan, const RowVa
   const int state = plan->state_attnum - 1;
   if (!local.nulls[state] || !incoming.nulls[state]) write_state(plan, merge.state, &verdict.row);
   write_counters(plan, decisions.counters, &verdict.row);
-  for (int i = 0; i < plan->column_count; ++i) {
-    if (plan->columns[i].skip) continue;
-    if (!takes_incoming(relation, plan->columns[i], decisions, local, incoming, !shape.groups.empty())) continue;
-    verdict.row.values[i] = incoming.values[i];
-    verdict.row.nulls[i] = incoming.nulls[i];
-  }
+  const bool rose = take_values(relation, plan, decisions, local, incoming, &verdict.row);
+  if (!changed && !rose) verdict.action = Action::keep;
   return verdict;
 }
 

@@ -22,7 +22,8 @@ std::vector<std::string_view> lines(std::string_view text) {
 bool same_columns(const TableRules& a, const TableRules& b) {
   return std::equal(a.columns.begin(), a.columns.end(), b.columns.begin(), b.columns.end(),
                     [](const ColumnRuleEntry& x, const ColumnRuleEntry& y) {
-                      return x.column == y.column && x.rule == y.rule && x.group == y.group && x.slot == y.slot;
+                      return x.column == y.column && x.rule == y.rule && x.group == y.group && x.schema == y.schema &&
+                             x.function == y.function && x.slot == y.slot;
                     });
 }
 

@@ -25,7 +25,7 @@ std::vector<TableKind> make_kinds() {
   kinds.push_back(make_kind("one_group", {"delete=birth"}, true));
   kinds.push_back(make_kind("groups", {"email=lww", "street=group:a", "city=group:a"}, true));
   kinds.push_back(make_kind("counter", {"balance=counter"}, false));
-  kinds.push_back(make_kind("mixed", {"email=lww", "balance=counter", "seen=max"}, true));
+  kinds.push_back(make_kind("mixed", {"email=lww", "balance=counter", "seen=merge:sim.unite"}, true));
   kinds.push_back(make_kind("everything",
                             {"email=lww", "balance=counter", "street=group:a", "city=group:a", "seen=max", "first=min",
                              "stock=counter", "any=or", "every=and", "zip=group:b"},
@@ -47,6 +47,7 @@ std::optional<std::int64_t> combine(ColumnRule rule, std::optional<std::int64_t>
     case ColumnRule::min:
       return std::min(*a, *b);
     case ColumnRule::logical_or:
+    case ColumnRule::merge:  // of a user's functions, union: the result may be neither of the two
       return *a | *b;
     case ColumnRule::logical_and:
       return *a & *b;

@@ -68,6 +68,18 @@ my @cases = (
 	[ '2.13', q{INSERT INTO account VALUES (213, 'a', 'e', 's', 'c', 100)}, q{DELETE FROM account WHERE id = 213},
 		q{DELETE FROM account WHERE id = 213}, 'account', 213, '', '; ' ],
 
+	# Columns that a function merges.
+	[ '4.1', q{INSERT INTO post VALUES (401, 'a', '{x}')}, q{UPDATE post SET tags = '{a}' WHERE id = 401},
+		q{UPDATE post SET tags = '{b}' WHERE id = 401}, 'post', 401, '401|a|{a,b,x}', 'update_update; update_update' ],
+	[ '4.2', q{INSERT INTO post VALUES (402, 'a', '{x}')}, q{UPDATE post SET tags = '{}' WHERE id = 402},
+		q{UPDATE post SET name = 'eu' WHERE id = 402}, 'post', 402, '402|eu|{x}', undef ],
+	[ '4.3', '', q{INSERT INTO post VALUES (403, 'us', '{a}')}, q{INSERT INTO post VALUES (403, 'eu', '{b}')},
+		'post', 403, '403|eu|{b}', 'insert_insert; insert_insert' ],
+	[ '4.4', q{INSERT INTO post VALUES (404, 'a', '{x}')},
+		q{DELETE FROM post WHERE id = 404; INSERT INTO post VALUES (404, 'us', '{a}')},
+		q{UPDATE post SET tags = '{b}' WHERE id = 404}, 'post', 404, '404|us|{a}', undef ],
+	[ '4.5', '', '', '', 'post', 405, '405|old|{a,b}', '; ' ],
+
 	# Table 3: an ordinary timestamp column.
 	[ '3.1', q{INSERT INTO note VALUES (301, 'a', '2026-01-01')}, q{UPDATE note SET v = 'us', updated_at = '2026-01-02' WHERE id = 301},
 		q{UPDATE note SET v = 'eu', updated_at = '2026-01-03' WHERE id = 301}, 'note', 301, '301|eu|2026-01-03 00:00:00+00', '; ' ],
@@ -84,16 +96,23 @@ my @cases = (
 		q{UPDATE note SET v = 'eu', updated_at = '2126-01-02' WHERE id = 306}, 'note', 306, '306|eu|2126-01-02 00:00:00+00', undef ],
 );
 
-# 2.12 needs rows that were there before replication, on both nodes.
+# 2.12 and 4.5 need rows that were there before replication, on both nodes.
 on_all(\@nodes, q{
 	SET timezone = 'UTC';
 	CREATE TABLE person (id integer PRIMARY KEY, name text, city text);
 	CREATE TABLE account (id integer PRIMARY KEY, name text, email text, street text, city text, balance bigint);
 	CREATE TABLE note (id integer PRIMARY KEY, v text, updated_at timestamptz);
-	INSERT INTO account VALUES (212, 'old', 'e', 's', 'c', 1000)});
+	INSERT INTO account VALUES (212, 'old', 'e', 's', 'c', 1000);
+	CREATE TABLE post (id integer PRIMARY KEY, name text, tags text[]);
+	CREATE SCHEMA app;
+	CREATE FUNCTION app.union_tags(a text[], b text[]) RETURNS text[] LANGUAGE sql IMMUTABLE AS
+		$$ SELECT ARRAY(SELECT DISTINCT x FROM unnest(a || b) x ORDER BY x) $$});
+sql($us, q{INSERT INTO post VALUES (405, 'old', '{a}')});
+sql($eu, q{INSERT INTO post VALUES (405, 'old', '{b}')});
 sql($us, q{SELECT meridian.replicate('person')});
 sql($us, q{SELECT meridian.replicate('account', 'email=lww', 'street=group:a', 'city=group:a', 'balance=counter')});
 sql($us, q{SELECT meridian.replicate('note', 'row=lww(updated_at)')});
+sql($us, q{SELECT meridian.replicate('post', 'tags=merge:app.union_tags')});
 
 sql($us, join ";\n", map { $_->[1] } grep { $_->[1] ne '' } @cases);
 # 1.9 and 3.4, 3.7 need no cut link: they are about writes that had seen the other, and about one node alone.
@@ -112,7 +131,7 @@ sql($eu, join ";\n", map { $_->[3] } grep { $_->[3] ne '' } @cases);
 heal_link($us, $eu);
 wait_converged(@nodes);
 
-my %columns = (person => 'id, name, city', account => 'id, name, email, street, city, balance', note => 'id, v, updated_at');
+my %columns = (person => 'id, name, city', post => 'id, name, tags', account => 'id, name, email, street, city, balance', note => 'id, v, updated_at');
 
 sub rows
 {

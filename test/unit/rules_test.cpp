@@ -101,9 +101,27 @@ TEST(Rules, RefusalsNameWhatIsPossible) {
   EXPECT_STREQ(failure({"a=bounded(0)"}).what(), "rule \"bounded(0)\" is not available in this version");
   EXPECT_STREQ(failure({"a=bounded"}).what(), "rule \"bounded\" is not available in this version");
   EXPECT_STREQ(failure({"a=set"}).what(), "rule \"set\" is not available in this version");
-  EXPECT_STREQ(failure({"a=merge:f"}).what(), "rule \"merge:f\" is not available in this version");
   EXPECT_STREQ(failure({"delete=never"}).what(), "unknown value \"never\" for option \"delete\"");
   EXPECT_NE(failure({"row=max"}).hint().find("\"row\"=lww"), std::string::npos) << "perhaps a column is meant";
+}
+
+TEST(Rules, MergeFunctionsAreQualified) {
+  const TableRules rules = parse({"tags=merge:app.union_tags", "b=merge:\"My App\".\"a.b\"", "c=lww"});
+  EXPECT_EQ(rules.columns[0].rule, ColumnRule::merge);
+  EXPECT_EQ(rules.columns[0].schema, "app");
+  EXPECT_EQ(rules.columns[0].function, "union_tags");
+  EXPECT_EQ(rules.columns[1].schema, "My App");
+  EXPECT_EQ(rules.columns[1].function, "a.b");
+  EXPECT_EQ(list(rules.shape(true).lattices), (std::vector<Slot>{1, 2}));
+  EXPECT_EQ(rules.to_text(),
+            (std::vector<std::string>{"tags=merge:app.union_tags", "b=merge:My App.\"a.b\"", "c=lww"}));
+  for (const std::string_view text : {"a=merge:f", "a=merge:", "a=merge:.f", "a=merge:app.", "a=merge:app.f.g",
+                                      "a=merge:app.f(text)\"", "a=merge:\"app.f", "a=merge:\"app\"f", "a=merge"}) {
+    EXPECT_FALSE(failure({text}).hint().empty()) << text;
+  }
+  failure({"\"a\"=merge:app.f=g"});
+  failure({"a=merge:app." + std::string(64, 'f')});
+  EXPECT_STREQ(failure({"a=merge:f"}).what(), "invalid function name \"f\"");
 }
 
 TEST(Rules, RefusesNonsense) {
