@@ -9,6 +9,7 @@
 
 #include "core/row_state.hpp"
 #include "core/rules.hpp"
+#include "core/type_codec.hpp"
 
 namespace meridian::pg {
 
@@ -28,6 +29,7 @@ struct ColumnPlan {
   Oid base_type;  ///< the type, or what it is a domain over
   std::int32_t base_typmod;
   FmgrInfo* combine_less;  ///< `<` of the type, for max and min
+  TypeKind type_kind;      ///< for ColumnRule::typed
 };
 
 struct KeyColumn {

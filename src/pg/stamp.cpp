@@ -10,6 +10,7 @@
 #include "pg/identity.hpp"
 #include "pg/stat_tables.hpp"
 #include "pg/tombstone.hpp"
+#include "pg/types/columns.hpp"
 
 namespace meridian::pg {
 namespace {
@@ -25,7 +26,33 @@ struct Changes {
 
 bool is_lattice(ColumnRule rule) {
   return rule == ColumnRule::max || rule == ColumnRule::min || rule == ColumnRule::logical_or ||
-         rule == ColumnRule::logical_and;
+         rule == ColumnRule::logical_and || rule == ColumnRule::typed;
+}
+
+// A column that merges by its type holds what this node made of it, whatever the user wrote: a new state that says so
+// in this node's name, at or above the old one. Returns true if that is not what the user wrote. `old_row` is null for
+// a new row.
+bool absorb_typed(Relation relation, const RowPlan* plan, const RowValues* old_row, RowValues* row) {
+  bool any = false;
+  for (int i = 0; i < plan->column_count; ++i) {
+    const ColumnPlan& column = plan->columns[i];
+    if (column.skip || column.rule != ColumnRule::typed) continue;
+    if (old_row != nullptr && same_image(relation, column.attnum, *old_row, *row)) continue;
+    const bool is_new = old_row == nullptr || old_row->nulls[i];
+    if (row->nulls[i]) {
+      if (is_new) continue;
+      ereport(ERROR, (errcode(ERRCODE_CHECK_VIOLATION),
+                      errmsg("column \"%s\" of table \"%s\" merges by its type and cannot be set to NULL",
+                             NameStr(TupleDescAttr(RelationGetDescr(relation), i)->attname),
+                             RelationGetRelationName(relation)),
+                      errhint("Set it to another value, or delete the row and insert it again to start over.")));
+    }
+    const Datum before = is_new ? static_cast<Datum>(0) : old_row->values[i];
+    const Datum absorbed = absorb_column(column.type_kind, is_new, before, row->values[i], local_actor());
+    any = any || absorbed != row->values[i];
+    row->values[i] = absorbed;
+  }
+  return any;
 }
 
 // A lattice column only moves one way; a local write against it would be undone by the next merge, so it is refused at
@@ -65,7 +92,7 @@ Changes find_changes(Relation relation, const RowPlan* plan, const RowValues& ol
     if (column.rule == ColumnRule::counter) {
       changes.counters = true;
     } else if (is_lattice(column.rule)) {
-      check_direction(relation, column, old_row, new_row);
+      if (column.rule != ColumnRule::typed) check_direction(relation, column, old_row, new_row);
       lattice_changed[column.index] = true;
     } else {
       group_changed[column.is_key ? 0 : column.index] = true;
@@ -84,11 +111,11 @@ HeapTuple form(Relation relation, const RowValues& row) {
   return heap_form_tuple(RelationGetDescr(relation), row.values, row.nulls);
 }
 
-// The state travels on unchanged, whatever the user wrote into it.
+// The state travels on unchanged, whatever the user wrote into it. `rewritten`: `new_row` is not `new_tuple` any more.
 HeapTuple keep_state(Relation relation, const RowPlan* plan, const RowValues& old_row, RowValues* new_row,
-                     HeapTuple new_tuple) {
+                     HeapTuple new_tuple, bool rewritten) {
   const bool external = fetch_external_values(relation, plan, new_row);
-  if (!external && same_image(relation, plan->state_attnum, old_row, *new_row)) return new_tuple;
+  if (!external && !rewritten && same_image(relation, plan->state_attnum, old_row, *new_row)) return new_tuple;
   const int i = plan->state_attnum - 1;
   new_row->values[i] = old_row.values[i];
   new_row->nulls[i] = old_row.nulls[i];
@@ -116,6 +143,7 @@ HeapTuple stamp_state_insert(Relation relation, const RowPlan* plan, HeapTuple t
   // xid.
   GetCurrentTransactionId();
   fetch_external_values(relation, plan, &row);
+  absorb_typed(relation, plan, nullptr, &row);
   const Number* counters = read_counters(plan, row);
   write_state(plan, stamp_insert(*plan->shape, actor, tick(), counters), &row);
   count_stat(plan->relation, Stat::stamped);
@@ -129,9 +157,10 @@ HeapTuple stamp_state_update(Relation relation, const RowPlan* plan, HeapTuple o
     bury_old_key(relation, plan, old_row);
     return stamp_state_insert(relation, plan, new_tuple);
   }
+  const bool rewritten = absorb_typed(relation, plan, &old_row, &new_row);
   const Changes changes = find_changes(relation, plan, old_row, new_row);
   if (changes.group_count == 0 && changes.lattice_count == 0 && !changes.counters) {
-    return keep_state(relation, plan, old_row, &new_row, new_tuple);
+    return keep_state(relation, plan, old_row, &new_row, new_tuple, rewritten);
   }
   const Actor actor = local_actor();
   const LocalChange change{changes.groups,        changes.group_count,          changes.lattices,

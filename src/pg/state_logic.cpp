@@ -1,4 +1,5 @@
 #include "pg/row_logic.hpp"
+#include "pg/types/columns.hpp"
 
 namespace meridian::pg {
 namespace {
@@ -24,28 +25,38 @@ Take break_tie(Relation relation, const RowPlan* plan, std::uint16_t group, cons
   return winner;
 }
 
-// One value of a lattice column out of two of the same life. NULL is the bottom.
-bool incoming_is_above(Relation relation, const ColumnPlan& column, const RowValues& local, const RowValues& incoming) {
+// The larger (max) or smaller (min) of two values. Where the type calls different images equal (1.0 and 1.00), every
+// node must take the same one.
+Datum extreme(Relation relation, const ColumnPlan& column, const RowValues& local, const RowValues& incoming) {
   const int i = column.attnum - 1;
-  if (incoming.nulls[i]) return false;
-  if (local.nulls[i]) return true;
+  const Oid collation = TupleDescAttr(RelationGetDescr(relation), i)->attcollation;
   const Datum mine = local.values[i];
   const Datum theirs = incoming.values[i];
-  switch (column.rule) {
-    case ColumnRule::logical_or:
-      return DatumGetBool(theirs) && !DatumGetBool(mine);
-    case ColumnRule::logical_and:
-      return !DatumGetBool(theirs) && DatumGetBool(mine);
-    case ColumnRule::max:
-    case ColumnRule::min:
-      break;
-    default:
-      return false;
-  }
-  const Oid collation = TupleDescAttr(RelationGetDescr(relation), i)->attcollation;
   const Datum low = column.rule == ColumnRule::max ? mine : theirs;
   const Datum high = column.rule == ColumnRule::max ? theirs : mine;
-  return DatumGetBool(FunctionCall2Coll(column.combine_less, collation, low, high));
+  if (DatumGetBool(FunctionCall2Coll(column.combine_less, collation, low, high))) return theirs;
+  if (same_image(relation, column.attnum, local, incoming)) return mine;
+  if (DatumGetBool(FunctionCall2Coll(column.combine_less, collation, high, low))) return mine;
+  return compare_portably(relation, column.attnum, local, incoming) < 0 ? theirs : mine;
+}
+
+// The value of a lattice column out of two of the same life, neither NULL. It may be neither side's.
+Datum combine(Relation relation, const ColumnPlan& column, const RowValues& local, const RowValues& incoming) {
+  const Datum mine = local.values[column.attnum - 1];
+  const Datum theirs = incoming.values[column.attnum - 1];
+  switch (column.rule) {
+    case ColumnRule::logical_or:
+      return BoolGetDatum(DatumGetBool(mine) || DatumGetBool(theirs));
+    case ColumnRule::logical_and:
+      return BoolGetDatum(DatumGetBool(mine) && DatumGetBool(theirs));
+    case ColumnRule::max:
+    case ColumnRule::min:
+      return extreme(relation, column, local, incoming);
+    case ColumnRule::typed:
+      return merge_column(column.type_kind, mine, theirs);
+    default:
+      return mine;
+  }
 }
 
 struct Decisions {
@@ -59,21 +70,46 @@ Decisions allocate_decisions(const RowPlan* plan) {
           static_cast<Take*>(palloc0(plan->shape->lattices.size() + 1)), allocate_counters(plan)};
 }
 
-bool takes_incoming(Relation relation, const ColumnPlan& column, const Decisions& decisions, const RowValues& local,
-                    const RowValues& incoming, bool has_groups) {
+void take(const RowValues& from, int column, RowValues* row) {
+  row->values[column] = from.values[column];
+  row->nulls[column] = from.nulls[column];
+}
+
+// Gives `row`, which holds the local values, the value that was decided for the column. Counters are not decided here.
+void settle(Relation relation, const ColumnPlan& column, const Decisions& decisions, const RowValues& incoming,
+            bool has_groups, RowValues* row) {
+  const int i = column.attnum - 1;
   // Keys are equal by their operator, but may look different (1.0 and 1.00): they go with the first group.
-  if (column.is_key) return has_groups && decisions.groups[0] == Take::incoming;
+  if (column.is_key) {
+    if (has_groups && decisions.groups[0] == Take::incoming) take(incoming, i, row);
+    return;
+  }
   switch (column.rule) {
     case ColumnRule::lww:
     case ColumnRule::group:
-      return decisions.groups[column.index] == Take::incoming;
+      if (decisions.groups[column.index] == Take::incoming) take(incoming, i, row);
+      return;
     case ColumnRule::counter:
-      return false;
+      return;
     default:
       break;
   }
-  const Take take = decisions.lattices[column.index];
-  return take == Take::incoming || (take == Take::combine && incoming_is_above(relation, column, local, incoming));
+  const Take decision = decisions.lattices[column.index];
+  if (decision == Take::incoming) take(incoming, i, row);
+  if (decision != Take::combine || incoming.nulls[i]) return;
+  // NULL is the bottom.
+  if (row->nulls[i]) {
+    take(incoming, i, row);
+  } else {
+    row->values[i] = combine(relation, column, *row, incoming);
+  }
+}
+
+RowValues copy_of(const RowPlan* plan, const RowValues& row) {
+  const RowValues copy = allocate_values(plan);
+  std::memcpy(copy.values, row.values, sizeof(Datum) * plan->column_count);
+  std::memcpy(copy.nulls, row.nulls, sizeof(bool) * plan->column_count);
+  return copy;
 }
 
 const char* winner_of(const MergeResult& merge) {
@@ -103,25 +139,24 @@ Verdict by_state::merge_rows(Relation relation, const RowPlan* plan, const RowVa
   verdict.merged = verdict.conflict;
   verdict.kind = merge.strangers ? "insert_insert" : "update_update";
   verdict.winner = winner_of(merge);
-  // A lattice value can rise without the state changing only if one write had two values, which a repeat never has.
-  if (!merge.state_changed && !values_differ) {
+  // With equal states, too, the values may differ, if the row was there before replication.
+  if (!merge.state_changed && !merge.compare_values) {
     verdict.action = Action::keep;
     return verdict;
   }
-  verdict.action = Action::replace;
-  verdict.row = allocate_values(plan);
-  std::memcpy(verdict.row.values, local.values, sizeof(Datum) * plan->column_count);
-  std::memcpy(verdict.row.nulls, local.nulls, sizeof(bool) * plan->column_count);
+  verdict.row = copy_of(plan, local);
   // Two rows from before replication stay one: NULL, whichever arrived first.
   const int state = plan->state_attnum - 1;
   if (!local.nulls[state] || !incoming.nulls[state]) write_state(plan, merge.state, &verdict.row);
   write_counters(plan, decisions.counters, &verdict.row);
   for (int i = 0; i < plan->column_count; ++i) {
-    if (plan->columns[i].skip) continue;
-    if (!takes_incoming(relation, plan->columns[i], decisions, local, incoming, !shape.groups.empty())) continue;
-    verdict.row.values[i] = incoming.values[i];
-    verdict.row.nulls[i] = incoming.nulls[i];
+    const ColumnPlan& column = plan->columns[i];
+    if (column.skip) continue;
+    settle(relation, column, decisions, incoming, !shape.groups.empty(), &verdict.row);
+    if (merge.state_changed || values_differ) continue;
+    values_differ = !same_image(relation, column.attnum, local, verdict.row);
   }
+  verdict.action = merge.state_changed || values_differ ? Action::replace : Action::keep;
   return verdict;
 }
 
@@ -141,9 +176,7 @@ Verdict by_state::bury_row(Relation relation, const RowPlan* plan, const RowValu
     return verdict;
   }
   verdict.action = Action::replace;
-  verdict.row = allocate_values(plan);
-  std::memcpy(verdict.row.values, row.values, sizeof(Datum) * plan->column_count);
-  std::memcpy(verdict.row.nulls, row.nulls, sizeof(bool) * plan->column_count);
+  verdict.row = copy_of(plan, row);
   write_state(plan, rest.state, &verdict.row);
   write_counters(plan, counters, &verdict.row);
   return verdict;
