@@ -65,7 +65,7 @@ bool Flag::follows(const Flag& before, Actor actor) const {
            const auto old = find(before.entries_, entry.actor);
            const bool known = old != before.entries_.end() && old->actor == entry.actor;
            const bool same_write = known && old->writes == entry.writes;
-           return entry.actor == actor || (same_write && (old->says == entry.says || entry.says == Says::nothing));
+           return same_write ? old->says == entry.says || entry.says == Says::nothing : entry.actor == actor;
          });
 }
 

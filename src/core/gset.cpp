@@ -12,8 +12,7 @@ GrowSet GrowSet::literal(std::vector<std::string> elements) {
   GrowSet set;
   set.elements_ = std::move(elements);
   std::ranges::sort(set.elements_);
-  const auto repeated = std::ranges::unique(set.elements_);
-  set.elements_.erase(repeated.begin(), repeated.end());
+  set.elements_.erase(std::unique(set.elements_.begin(), set.elements_.end()), set.elements_.end());
   return set;
 }
 

@@ -51,8 +51,7 @@ void MultiValueRegister::merge(const MultiValueRegister& other) {
   keep(values_, other.values_, other.seen_, merged);
   keep(other.values_, values_, seen_, merged);
   std::ranges::sort(merged, meridian::before);
-  const auto repeated = std::ranges::unique(merged);
-  merged.erase(repeated.begin(), repeated.end());
+  merged.erase(std::unique(merged.begin(), merged.end()), merged.end());
   values_ = std::move(merged);
   seen_.merge(other.seen_);
 }

@@ -100,6 +100,8 @@ TEST(Flag, AnAssignmentBecomesOperationsOfTheActor) {
   EXPECT_EQ(taken.to_text(), "{disable_wins,1/1:2-}") << "nothing in bert's name";
   EXPECT_EQ(Flag::absorb(old, Flag::literal(Flag::Policy::enable_wins, true), bert), old) << "the value that it has";
   EXPECT_EQ(Flag::absorb({}, Flag::literal(Flag::Policy::enable_wins, true), anna).to_text(), "{1/1:1+}");
+  const Flag other_first_write = Flag::parse("{disable_wins,1/1:1-}");
+  EXPECT_EQ(Flag::absorb(old, other_first_write, anna).to_text(), "{disable_wins,1/1:2-}") << "not the same write";
 }
 
 TEST(Flag, TextAndBytesAreCanonical) {
