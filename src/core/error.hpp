@@ -17,6 +17,8 @@ enum class ErrorKind {
   invalid_rule,      ///< 22023 invalid_parameter_value
   limit_exceeded,    ///< 54000 program_limit_exceeded
   not_additive,      ///< 22004/22003: a counter was asked to hold NULL, NaN or infinity
+  out_of_range,      ///< 22003 numeric_value_out_of_range
+  against_rule,      ///< 23514 check_violation: a value that only moves one way was asked to move back
 };
 
 class Error : public std::runtime_error {

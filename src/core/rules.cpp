@@ -19,17 +19,18 @@ constexpr std::string_view merge_prefix = "merge:";
 constexpr std::array<std::string_view, 3> option_names = {"delete", "ids", "row"};
 
 constexpr std::string_view possible_rules =
-    "Possible column rules: lww, group:<name>, counter, max, min, or, and, merge:<schema>.<function>. Options: "
+    "Possible column rules: lww, group:<name>, counter, max, min, or, and, type, merge:<schema>.<function>. Options: "
     "delete=latest|birth, "
     "ids=global|stepped|keep, row=lww(<column>).";
 
-constexpr std::array<std::pair<std::string_view, ColumnRule>, 6> plain_rules = {{
+constexpr std::array<std::pair<std::string_view, ColumnRule>, 7> plain_rules = {{
     {"lww", ColumnRule::lww},
     {"counter", ColumnRule::counter},
     {"max", ColumnRule::max},
     {"min", ColumnRule::min},
     {"or", ColumnRule::logical_or},
     {"and", ColumnRule::logical_and},
+    {"type", ColumnRule::typed},
 }};
 
 [[noreturn]] void refuse(const std::string& message, std::string_view hint = possible_rules) {
@@ -288,6 +289,7 @@ Shape TableRules::shape(bool has_default_group) const {
       case ColumnRule::logical_or:
       case ColumnRule::logical_and:
       case ColumnRule::merge:
+      case ColumnRule::typed:
         add_slot(shape.lattices, entry.slot);
         break;
     }
@@ -310,5 +312,22 @@ std::vector<std::string> TableRules::to_text() const {
 }
 
 TableRules parse_rules(std::span<const std::string_view> rules) { return RuleParser().run(rules); }
+
+TableRules parse_rules(std::span<const std::string_view> rules, std::span<const std::string_view> columns) {
+  const TableRules given = parse_rules(rules);
+  std::vector<std::string> added;
+  for (const std::string_view column : columns) {
+    const bool ruled = std::ranges::find(given.columns, column, &ColumnRuleEntry::column) != given.columns.end();
+    if (ruled) continue;
+    if (!given.row_lww_column.empty()) {
+      refuse("row=lww(...) would overwrite column " + quoted(column) + " as a whole",
+             "The column's type merges, which needs a row state: leave row=lww(...) out.");
+    }
+    added.push_back(quoted(column) + "=type");
+  }
+  std::vector<std::string_view> all(rules.begin(), rules.end());
+  all.insert(all.end(), added.begin(), added.end());
+  return parse_rules(all);
+}
 
 }  // namespace meridian

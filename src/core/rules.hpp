@@ -1,4 +1,4 @@
-// The rules of a table, as the user writes them: `email=lww`, `address=group:a`, `balance=counter`,
+// The rules of a table, as the user writes them: `email=lww`, `address=group:a`, `balance=counter`, `hits=type`,
 // `tags=merge:app.union_tags`, `ids=global`, `delete=latest`, `row=lww(updated_at)`.
 //
 // Rules are validated here as text; whether a rule fits a column's type is the glue's business. The nth rule that names
@@ -15,7 +15,7 @@
 
 namespace meridian {
 
-enum class ColumnRule { lww, group, counter, max, min, logical_or, logical_and, merge };
+enum class ColumnRule { lww, group, counter, max, min, logical_or, logical_and, typed, merge };
 enum class DeleteMode { by_birth, latest };
 enum class IdMode { unspecified, global, stepped, keep };
 
@@ -44,5 +44,9 @@ struct TableRules {
 /// name: Error(invalid_rule) with a hint that lists what is possible. No rule at all means one default group with
 /// `delete=latest`.
 [[nodiscard]] TableRules parse_rules(std::span<const std::string_view> rules);
+/// The same, with `column=type` behind them for each of `columns` that they do not name. These are the columns whose
+/// type merges, in an order that is the same on every node.
+[[nodiscard]] TableRules parse_rules(std::span<const std::string_view> rules,
+                                     std::span<const std::string_view> columns);
 
 }  // namespace meridian

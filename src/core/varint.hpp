@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "core/error.hpp"
 #include "core/row_state_codec.hpp"
@@ -35,13 +36,20 @@ class Writer {
   ~Writer() { out_.resize(used_, boost::container::default_init); }
 
   /// Makes room for that many numbers; to be called before they are put.
-  void room_for(std::size_t varints) {
-    const std::size_t wanted = used_ + varints * max_varint_bytes;
+  void room_for(std::size_t varints) { room_for_bytes(varints * max_varint_bytes); }
+  void room_for_bytes(std::size_t bytes) {
+    const std::size_t wanted = used_ + bytes;
     if (wanted > out_.size()) out_.resize(std::max(wanted, out_.capacity()), boost::container::default_init);
   }
   void varint(std::uint64_t value) noexcept {
     for (; value >= 0x80; value >>= 7) out_[used_++] = static_cast<std::byte>(value | 0x80);
     out_[used_++] = static_cast<std::byte>(value);
+  }
+  /// Bytes as they are; makes room for itself.
+  void raw(std::string_view bytes) {
+    room_for_bytes(bytes.size());
+    std::copy(bytes.begin(), bytes.end(), reinterpret_cast<char*>(out_.data() + used_));
+    used_ += bytes.size();
   }
 
  private:
@@ -52,12 +60,14 @@ class Writer {
 /// Reads bytes front to back; throws Error(malformed_binary) instead of reading past the end.
 class Reader {
  public:
-  explicit Reader(std::span<const std::byte> bytes) noexcept : rest_(bytes) {}
+  /// `subject` is what errors say is malformed.
+  explicit Reader(std::span<const std::byte> bytes, const char* subject = "row state") noexcept
+      : rest_(bytes), subject_(subject) {}
 
   [[nodiscard]] std::size_t remaining() const noexcept { return rest_.size(); }
 
   std::uint8_t byte() {
-    if (rest_.empty()) refuse("it ends too early");
+    if (rest_.empty()) fail("it ends too early");
     const auto value = std::to_integer<std::uint8_t>(rest_.front());
     rest_ = rest_.subspan(1);
     return value;
@@ -70,25 +80,35 @@ class Reader {
       if (shift == 63 && next > 1) break;
       value |= std::uint64_t{next & 0x7fU} << shift;
       if ((next & 0x80) != 0) continue;
-      if (next == 0 && shift != 0) refuse("a number is not in its shortest form");
+      if (next == 0 && shift != 0) fail("a number is not in its shortest form");
       return value;
     }
-    refuse("a number is too large");
+    fail("a number is too large");
   }
 
   /// A varint that must not exceed `limit`.
   std::uint64_t varint_up_to(std::uint64_t limit) {
     const std::uint64_t value = varint();
-    if (value > limit) refuse("a number is out of range");
+    if (value > limit) fail("a number is out of range");
     return value;
   }
 
-  [[noreturn]] static void refuse(const char* reason) {
-    throw Error(ErrorKind::malformed_binary, std::string("malformed row state: ") + reason);
+  /// That many bytes, as they are.
+  std::string_view raw(std::size_t size) {
+    if (size > rest_.size()) fail("it ends too early");
+    const std::string_view bytes(reinterpret_cast<const char*>(rest_.data()), size);
+    rest_ = rest_.subspan(size);
+    return bytes;
+  }
+
+  [[noreturn]] void fail(const char* reason) const { refuse(reason, subject_); }
+  [[noreturn]] static void refuse(const char* reason, const char* subject = "row state") {
+    throw Error(ErrorKind::malformed_binary, std::string("malformed ") + subject + ": " + reason);
   }
 
  private:
   std::span<const std::byte> rest_;
+  const char* subject_;
 };
 
 }  // namespace meridian

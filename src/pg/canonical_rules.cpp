@@ -5,6 +5,7 @@
 #include "pg/row_plan.hpp"
 #include "pg/support/compat.hpp"
 #include "pg/support/function.hpp"
+#include "pg/types/columns.hpp"
 
 namespace meridian::pg {
 namespace {
@@ -18,10 +19,12 @@ struct Parsed {
 
 Parsed* parsed = nullptr;
 
-void parse(const char* const* texts, int count) {
+void parse(const char* const* texts, int count, const char* const* typed, int typed_count) {
   if (parsed == nullptr) parsed = new Parsed;
   std::vector<std::string_view> views(texts, texts + count);
-  parsed->rules = parse_rules(views);
+  std::vector<std::string_view> columns(typed, typed + typed_count);
+  std::ranges::sort(columns);  // the order of columns may differ between nodes
+  parsed->rules = parse_rules(views, columns);
   parsed->texts = parsed->rules.to_text();
 }
 
@@ -59,6 +62,19 @@ bool is_key_column(Relation relation, AttrNumber column) {
   return bms_is_member(column - FirstLowInvalidHeapAttributeNumber, key);
 }
 
+// Columns of the explicit types, which merge by their type unless a rule says otherwise.
+int find_typed_columns(Relation relation, const char** names) {
+  int count = 0;
+  for (int i = 0; i < RelationGetNumberOfAttributes(relation); ++i) {
+    const Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(relation), i);
+    if (attribute->attisdropped || attribute->attgenerated != '\0' || is_key_column(relation, attribute->attnum) ||
+        explicit_type(attribute->atttypid) == TypeKind::none)
+      continue;
+    names[count++] = pstrdup(NameStr(attribute->attname));
+  }
+  return count;
+}
+
 Form_pg_attribute find_column(Relation relation, const char* name) {
   const AttrNumber column = get_attnum(RelationGetRelid(relation), name);
   if (column <= 0) {
@@ -72,6 +88,22 @@ Form_pg_attribute find_column(Relation relation, const char* name) {
            "Every node computes generated columns itself; leave the column out of the rules.");
   }
   return attribute;
+}
+
+void check_typed(Relation relation, Form_pg_attribute attribute) {
+  const char* name = NameStr(attribute->attname);
+  if (explicit_type(attribute->atttypid) == TypeKind::none) {
+    refuse(
+        ERRCODE_DATATYPE_MISMATCH,
+        psprintf("column \"%s\" has type %s, which has no merge of its own", name, format_type_be(attribute->atttypid)),
+        "Rule type is for columns of type meridian.counter, gset, orset, flag or mvreg. Choose another rule.");
+  }
+  if (in_check_constraint(relation, attribute->attnum) || DomainHasConstraints(attribute->atttypid)) {
+    refuse(ERRCODE_FEATURE_NOT_SUPPORTED,
+           psprintf("column \"%s\" merges by its type and cannot have a constraint", name),
+           "What concurrent changes make together may break the constraint on every node. Drop the constraint, or keep "
+           "the column last-writer-wins.");
+  }
 }
 
 void check_counter(Relation relation, Form_pg_attribute attribute) {
@@ -169,9 +201,10 @@ void check_column(Relation relation, const ColumnRuleEntry& entry) {
     refuse(ERRCODE_RESERVED_NAME, psprintf("column \"%s\" is Meridian's own", name), "Name another column.");
   }
   if (rule == ColumnRule::counter) check_counter(relation, attribute);
-  if (rule == ColumnRule::merge) {
-    check_merge(relation, attribute, entry.schema.c_str(), entry.function.c_str());
-  } else if (rule != ColumnRule::counter && rule != ColumnRule::lww && rule != ColumnRule::group) {
+  if (rule == ColumnRule::typed) check_typed(relation, attribute);
+  if (rule == ColumnRule::merge) check_merge(relation, attribute, entry.schema.c_str(), entry.function.c_str());
+  if (rule == ColumnRule::max || rule == ColumnRule::min || rule == ColumnRule::logical_or ||
+      rule == ColumnRule::logical_and) {
     check_lattice(attribute, rule);
   }
 }
@@ -210,11 +243,12 @@ MERIDIAN_FUNCTION(meridian_canonical_rules)
     }
     texts[i] = TextDatumGetCString(elements[i]);
   }
-  parse(texts, count);
   Relation relation = try_relation_open(PG_GETARG_OID(0), AccessShareLock);
   if (relation == nullptr) {
     ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation with OID %u does not exist", PG_GETARG_OID(0))));
   }
+  auto** typed = static_cast<const char**>(palloc(sizeof(char*) * (RelationGetNumberOfAttributes(relation) + 1)));
+  parse(texts, count, typed, find_typed_columns(relation, typed));
   check_rules(relation);
   relation_close(relation, AccessShareLock);
   const int rule_count = static_cast<int>(parsed->texts.size());

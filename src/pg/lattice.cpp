@@ -2,6 +2,7 @@
 
 #include "pg/merge_function.hpp"
 #include "pg/row_access.hpp"
+#include "pg/types/columns.hpp"
 
 namespace meridian::pg {
 namespace {
@@ -45,6 +46,7 @@ bool is_lattice(ColumnRule rule) {
     case ColumnRule::min:
     case ColumnRule::logical_or:
     case ColumnRule::logical_and:
+    case ColumnRule::typed:
     case ColumnRule::merge:
       return true;
     default:
@@ -58,6 +60,7 @@ Datum combine_lattice(Relation relation, const RowPlan* plan, const ColumnPlan& 
   *is_null = local.nulls[i] && incoming.nulls[i];
   if (incoming.nulls[i]) return local.values[i];
   if (local.nulls[i]) return incoming.values[i];
+  if (column.rule == ColumnRule::typed) return merge_column(column.type_kind, local.values[i], incoming.values[i]);
   if (column.rule == ColumnRule::merge) return call_for_images(relation, plan, column, local, incoming);
   return takes_incoming(relation, column, local, incoming) ? incoming.values[i] : local.values[i];
 }

@@ -10,6 +10,7 @@
 #include "pg/merge_function.hpp"
 #include "pg/partition.hpp"
 #include "pg/support/compat.hpp"
+#include "pg/types/columns.hpp"
 
 namespace meridian::pg {
 namespace {
@@ -138,7 +139,9 @@ void check_ruled_column(Relation relation, Form_pg_attribute attribute, ColumnRu
   const Oid type = getBaseType(attribute->atttypid);
   const bool number = type == INT2OID || type == INT4OID || type == INT8OID || type == NUMERICOID;
   const bool truth = rule == ColumnRule::logical_or || rule == ColumnRule::logical_and;
-  if ((rule != ColumnRule::counter || number) && (!truth || type == BOOLOID)) return;
+  const bool merges = explicit_type(type) != TypeKind::none;
+  if ((rule != ColumnRule::counter || number) && (!truth || type == BOOLOID) && (rule != ColumnRule::typed || merges))
+    return;
   ereport(ERROR,
           (errcode(ERRCODE_DATATYPE_MISMATCH),
            errmsg("column \"%s\" of table \"%s\" has type %s, which its rule does not fit", NameStr(attribute->attname),
@@ -239,6 +242,7 @@ void plan_rules(Relation relation, const Trigger* trigger, RowPlan* plan) {
     check_ruled_column(relation, TupleDescAttr(descriptor, attnum - 1), compiled.columns[i].rule);
     column->rule = compiled.columns[i].rule;
     column->index = compiled.columns[i].index;
+    if (column->rule == ColumnRule::typed) column->type_kind = explicit_type(column->base_type);
     if (column->rule == ColumnRule::counter) plan->counter_attnums[column->index] = attnum;
     if (column->rule == ColumnRule::max || column->rule == ColumnRule::min) {
       const Oid type = TupleDescAttr(descriptor, attnum - 1)->atttypid;

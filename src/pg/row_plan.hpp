@@ -9,6 +9,7 @@
 
 #include "core/row_state.hpp"
 #include "core/rules.hpp"
+#include "core/type_codec.hpp"
 
 namespace meridian::pg {
 
@@ -31,6 +32,7 @@ struct ColumnPlan {
   std::int32_t base_typmod;
   FmgrInfo* combine_less;  ///< `<` of the type, for max and min
   MergeCall* merge;        ///< for merge:<function>, see merge_function.hpp
+  TypeKind type_kind;      ///< for ColumnRule::typed
 };
 
 struct KeyColumn {

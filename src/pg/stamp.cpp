@@ -13,6 +13,7 @@
 #include "pg/partition.hpp"
 #include "pg/stat_tables.hpp"
 #include "pg/tombstone.hpp"
+#include "pg/types/columns.hpp"
 
 namespace meridian::pg {
 namespace {
@@ -25,6 +26,32 @@ struct Changes {
   int lattice_count;
   bool counters;
 };
+
+// A column that merges by its type holds what this node made of it, whatever the user wrote: a new state that says so
+// in this node's name, at or above the old one. Returns true if that is not what the user wrote. `old_row` is null for
+// a new row.
+bool absorb_typed(Relation relation, const RowPlan* plan, const RowValues* old_row, RowValues* row) {
+  bool any = false;
+  for (int i = 0; i < plan->column_count; ++i) {
+    const ColumnPlan& column = plan->columns[i];
+    if (column.skip || column.rule != ColumnRule::typed) continue;
+    if (old_row != nullptr && same_image(relation, column.attnum, *old_row, *row)) continue;
+    const bool is_new = old_row == nullptr || old_row->nulls[i];
+    if (row->nulls[i]) {
+      if (is_new) continue;
+      ereport(ERROR, (errcode(ERRCODE_CHECK_VIOLATION),
+                      errmsg("column \"%s\" of table \"%s\" merges by its type and cannot be set to NULL",
+                             NameStr(TupleDescAttr(RelationGetDescr(relation), i)->attname),
+                             RelationGetRelationName(relation)),
+                      errhint("Set it to another value, or delete the row and insert it again to start over.")));
+    }
+    const Datum before = is_new ? static_cast<Datum>(0) : old_row->values[i];
+    const Datum absorbed = absorb_column(column.type_kind, is_new, before, row->values[i], local_actor());
+    any = any || absorbed != row->values[i];
+    row->values[i] = absorbed;
+  }
+  return any;
+}
 
 // A max, min, or, and column only moves one way; a local write against it would be undone by the next merge, so it is
 // refused at once.
@@ -63,7 +90,9 @@ Changes find_changes(Relation relation, const RowPlan* plan, const RowValues& ol
     if (column.rule == ColumnRule::counter) {
       changes.counters = true;
     } else if (is_lattice(column.rule)) {
-      if (column.merge == nullptr) check_direction(relation, column, old_row, new_row);
+      if (column.rule != ColumnRule::typed && column.rule != ColumnRule::merge) {
+        check_direction(relation, column, old_row, new_row);
+      }
       lattice_changed[column.index] = true;
     } else {
       group_changed[column.is_key ? 0 : column.index] = true;
@@ -113,6 +142,7 @@ HeapTuple stamp_state_insert(Relation relation, const RowPlan* plan, HeapTuple t
   const Actor actor = local_actor();
   begin_insert();
   fetch_external_values(relation, plan, &row);
+  absorb_typed(relation, plan, nullptr, &row);
   const Number* counters = read_counters(plan, row);
   write_state(plan, stamp_insert(*plan->shape, actor, tick(), counters), &row);
   count_stat(plan->relation, Stat::stamped);
@@ -127,9 +157,11 @@ HeapTuple stamp_state_update(Relation relation, const RowPlan* plan, HeapTuple o
     bury_old_key(relation, plan, old_row);
     return stamp_state_insert(relation, plan, new_tuple);
   }
+  const bool absorbed = absorb_typed(relation, plan, &old_row, &new_row);
   // A merge function is told the stamp of the write before it is known whether it changes anything.
   const Hlc early = plan->has_merge_function ? tick() : Hlc{};
-  const bool rewritten = plan->has_merge_function && keep_inflationary(relation, plan, early, old_row, &new_row);
+  const bool combined = plan->has_merge_function && keep_inflationary(relation, plan, early, old_row, &new_row);
+  const bool rewritten = absorbed || combined;
   const Changes changes = find_changes(relation, plan, old_row, new_row);
   if (changes.group_count == 0 && changes.lattice_count == 0 && !changes.counters) {
     return keep_state(relation, plan, old_row, &new_row, new_tuple, rewritten);

@@ -38,13 +38,17 @@ Decisions allocate_decisions(const RowPlan* plan) {
 
 bool takes_incoming(const ColumnPlan& column, const Decisions& decisions, bool has_groups) {
   // Keys are equal by their operator, but may look different (1.0 and 1.00): they go with the first group.
-  if (column.is_key) return has_groups && decisions.groups[0] == Take::incoming;
+  if (column.is_key) {
+    if (has_groups && decisions.groups[0] == Take::incoming) take(incoming, i, row);
+    return;
+  }
   switch (column.rule) {
     case ColumnRule::lww:
     case ColumnRule::group:
-      return decisions.groups[column.index] == Take::incoming;
+      if (decisions.groups[column.index] == Take::incoming) take(incoming, i, row);
+      return;
     case ColumnRule::counter:
-      return false;
+      return;
     default:
       break;
   }
@@ -131,10 +135,7 @@ Verdict by_state::merge_rows(Relation relation, const RowPlan* plan, const RowVa
     verdict.action = Action::keep;
     return verdict;
   }
-  verdict.action = Action::replace;
-  verdict.row = allocate_values(plan);
-  std::memcpy(verdict.row.values, local.values, sizeof(Datum) * plan->column_count);
-  std::memcpy(verdict.row.nulls, local.nulls, sizeof(bool) * plan->column_count);
+  verdict.row = copy_of(plan, local);
   // Two rows from before replication stay one: NULL, whichever arrived first.
   const int state = plan->state_attnum - 1;
   if (!local.nulls[state] || !incoming.nulls[state]) write_state(plan, merge.state, &verdict.row);
@@ -160,9 +161,7 @@ Verdict by_state::bury_row(Relation relation, const RowPlan* plan, const RowValu
     return verdict;
   }
   verdict.action = Action::replace;
-  verdict.row = allocate_values(plan);
-  std::memcpy(verdict.row.values, row.values, sizeof(Datum) * plan->column_count);
-  std::memcpy(verdict.row.nulls, row.nulls, sizeof(bool) * plan->column_count);
+  verdict.row = copy_of(plan, row);
   write_state(plan, rest.state, &verdict.row);
   write_counters(plan, counters, &verdict.row);
   return verdict;

@@ -154,6 +154,20 @@ TEST(Rules, RefusesNonsense) {
   EXPECT_EQ(parse({std::string(63, 'x') + "=lww"}).columns.size(), 1U);
 }
 
+TEST(Rules, ColumnsWhoseTypeMergesGetTheirRule) {
+  const std::vector<std::string_view> typed = {"hits", "a=b", "seen"};
+  const auto with_typed = [&](std::vector<std::string_view> texts) { return parse_rules(texts, typed); };
+  const TableRules rules = with_typed({"n=counter", "hits=lww", "ids=keep"});
+  EXPECT_EQ(rules.to_text(),
+            (std::vector<std::string>{"n=counter", "hits=lww", "\"a=b\"=type", "seen=type", "ids=keep"}));
+  EXPECT_EQ(list(rules.shape(true).lattices), (std::vector<Slot>{3, 4}));
+  EXPECT_EQ(with_typed({"n=counter", "hits=lww", "\"a=b\"=type", "seen=type"}).columns.size(), 4U);
+  EXPECT_EQ(with_typed({}).delete_mode, DeleteMode::by_birth);
+  EXPECT_EQ(parse_rules(std::vector<std::string_view>{}, {}).delete_mode, DeleteMode::latest);
+  EXPECT_THROW((void)with_typed({"delete=latest"}), Error);
+  EXPECT_THROW((void)with_typed({"row=lww(t)"}), Error);
+}
+
 TEST(Rules, ATableHasOnlySoManyColumns) {
   std::vector<std::string> texts;
   for (int i = 0; i < 1601; ++i) texts.push_back("c" + std::to_string(i) + "=lww");

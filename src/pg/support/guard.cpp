@@ -20,7 +20,10 @@ int sqlstate_of(ErrorKind kind) noexcept {
     case ErrorKind::limit_exceeded:
       return ERRCODE_PROGRAM_LIMIT_EXCEEDED;
     case ErrorKind::not_additive:
+    case ErrorKind::out_of_range:
       return ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE;
+    case ErrorKind::against_rule:
+      return ERRCODE_CHECK_VIOLATION;
   }
   return ERRCODE_INTERNAL_ERROR;
 }

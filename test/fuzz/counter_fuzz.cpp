@@ -1,0 +1,7 @@
+#include "core/counter.hpp"
+
+#include "fuzz/type_fuzz.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  return meridian::fuzz::fuzz_type<meridian::Counter>(data, size);
+}
