@@ -18,16 +18,17 @@ constexpr std::string_view group_prefix = "group:";
 constexpr std::array<std::string_view, 3> option_names = {"delete", "ids", "row"};
 
 constexpr std::string_view possible_rules =
-    "Possible column rules: lww, group:<name>, counter, max, min, or, and. Options: delete=latest|birth, "
+    "Possible column rules: lww, group:<name>, counter, max, min, or, and, set. Options: delete=latest|birth, "
     "ids=global|stepped|keep, row=lww(<column>).";
 
-constexpr std::array<std::pair<std::string_view, ColumnRule>, 6> plain_rules = {{
+constexpr std::array<std::pair<std::string_view, ColumnRule>, 7> plain_rules = {{
     {"lww", ColumnRule::lww},
     {"counter", ColumnRule::counter},
     {"max", ColumnRule::max},
     {"min", ColumnRule::min},
     {"or", ColumnRule::logical_or},
     {"and", ColumnRule::logical_and},
+    {"set", ColumnRule::set},
 }};
 
 [[noreturn]] void refuse(const std::string& message, std::string_view hint = possible_rules) {
@@ -132,7 +133,7 @@ class RuleParser {
       set_group(entry, text.substr(group_prefix.size()));
       return;
     }
-    if (text == "set" || text == "bounded" || text.starts_with("bounded(") || text.starts_with("merge:")) {
+    if (text == "bounded" || text.starts_with("bounded(") || text.starts_with("merge:")) {
       refuse("rule " + quoted(text) + " is not available in this version");
     }
     refuse("unknown rule " + quoted(text) + " for column " + quoted(entry.column));
@@ -250,6 +251,9 @@ Shape TableRules::shape(bool has_default_group) const {
       case ColumnRule::logical_or:
       case ColumnRule::logical_and:
         add_slot(shape.lattices, entry.slot);
+        break;
+      case ColumnRule::set:
+        add_slot(shape.sets, entry.slot);
         break;
     }
   }

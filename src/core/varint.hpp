@@ -9,7 +9,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <cstring>
 #include <string>
+#include <string_view>
 
 #include "core/error.hpp"
 #include "core/row_state_codec.hpp"
@@ -42,6 +44,15 @@ class Writer {
   void varint(std::uint64_t value) noexcept {
     for (; value >= 0x80; value >>= 7) out_[used_++] = static_cast<std::byte>(value | 0x80);
     out_[used_++] = static_cast<std::byte>(value);
+  }
+
+  /// A length, which `size_and_flag` carries beside a flag, and that many bytes. Makes its own room.
+  void string(std::uint64_t size_and_flag, std::string_view bytes) {
+    const std::size_t wanted = used_ + max_varint_bytes + bytes.size();
+    if (wanted > out_.size()) out_.resize(std::max(wanted, out_.capacity()), boost::container::default_init);
+    varint(size_and_flag);
+    if (!bytes.empty()) std::memcpy(out_.data() + used_, bytes.data(), bytes.size());
+    used_ += bytes.size();
   }
 
  private:
@@ -81,6 +92,14 @@ class Reader {
     const std::uint64_t value = varint();
     if (value > limit) refuse("a number is out of range");
     return value;
+  }
+
+  /// That many bytes as they are.
+  std::string string(std::uint64_t size) {
+    if (size > rest_.size()) refuse("it ends too early");
+    const std::string result(reinterpret_cast<const char*>(rest_.data()), static_cast<std::size_t>(size));
+    rest_ = rest_.subspan(static_cast<std::size_t>(size));
+    return result;
   }
 
   [[noreturn]] static void refuse(const char* reason) {
