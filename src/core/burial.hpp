@@ -1,7 +1,7 @@
 // What a tombstone kills, element by element: the one definition that merging and burying share.
 //
-// Judging each entry, group and dot by itself is what makes burial commute with union: it does not matter whether a node
-// learns of the delete before or after it learns of a write.
+// Judging each entry, group and dot by itself is what makes burial commute with union: it does not matter whether a
+// node learns of the delete before or after it learns of a write.
 #pragma once
 
 #include <utility>

@@ -35,8 +35,8 @@ struct Merge {
   boost::container::small_vector<SlotDecision, 4> groups;
   boost::container::small_vector<SlotDecision, 2> lattices;
   boost::container::small_vector<SlotDecision, 2> sets;  ///< one for each set of the shape; `either`: all three agree
-  Knowledge knowledge = Knowledge::equal;  ///< local against incoming, as they came
-  bool state_changed = false;              ///< merged state differs from the local one
+  Knowledge knowledge = Knowledge::equal;                ///< local against incoming, as they came
+  bool state_changed = false;                            ///< merged state differs from the local one
 };
 
 /// Merges an incoming image into the local one. `floor` is what is known to be deleted of this key (default

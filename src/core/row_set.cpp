@@ -95,8 +95,7 @@ void write_set(RowState& state, const SetContent& content, Actor actor, Hlc birt
     while (next != known.end() && next->element < element.bytes) ++next;
     const auto first = next;
     if (next != known.end() && next->element == element.bytes) next = end_of_element(next, known.end());
-    const bool unchanged =
-        first != next && std::ranges::max_element(first, next, {}, age_of)->value == element.value;
+    const bool unchanged = first != next && std::ranges::max_element(first, next, {}, age_of)->value == element.value;
     if (unchanged) {
       dots.insert(dots.end(), first, next);
     } else {

@@ -48,8 +48,7 @@ std::uint64_t base_of(const RowState& state) noexcept {
   for (const LatticeBirth& lattice : state.lattices) lowest = std::min(lowest, lattice.birth);
   for (const SetLife& life : state.sets) lowest = std::min(lowest, life.birth);
   for (const SetDot& dot : state.dots) lowest = std::min(lowest, dot.stamp);
-  const bool empty =
-      state.entries.empty() && state.groups.empty() && state.lattices.empty() && state.sets.empty();
+  const bool empty = state.entries.empty() && state.groups.empty() && state.lattices.empty() && state.sets.empty();
   return empty ? 0 : lowest.milliseconds();
 }
 
@@ -419,7 +418,8 @@ RowState decode(std::span<const std::byte> bytes) {
 void decode(std::span<const std::byte> bytes, RowState& state) {
   state.clear();
   const bool extended = !bytes.empty() && std::to_integer<std::uint8_t>(bytes.front()) == extended_format;
-  if (bytes.size() > (extended ? max_encoded_size_with_sets : max_encoded_size)) throw Error(ErrorKind::limit_exceeded, "row state is too large");
+  if (bytes.size() > (extended ? max_encoded_size_with_sets : max_encoded_size))
+    throw Error(ErrorKind::limit_exceeded, "row state is too large");
   Decoder(bytes, state).run();
 }
 

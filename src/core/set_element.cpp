@@ -1,5 +1,6 @@
 #include "core/set_element.hpp"
 
+#include <bit>
 #include <limits>
 
 namespace meridian {
@@ -10,18 +11,17 @@ constexpr unsigned zero_length = 0x80;  ///< what the length of the magnitude is
 
 }  // namespace
 
-std::string bytes_of_integer(std::int64_t value) {
+std::size_t put_integer(std::int64_t value, char* out) noexcept {
   const bool negative = value < 0;
   // -1 has the shortest form among the negative numbers, so what is written is -1 - value, complemented.
-  std::uint64_t magnitude = negative ? ~static_cast<std::uint64_t>(value) : static_cast<std::uint64_t>(value);
-  std::string digits;
-  for (; magnitude != 0; magnitude >>= 8) digits.insert(digits.begin(), static_cast<char>(magnitude & 0xff));
-  const auto length = static_cast<unsigned>(digits.size());
-  const unsigned head = negative ? zero_length - 1 - length : zero_length + length;
-  if (negative) {
-    for (char& digit : digits) digit = static_cast<char>(~digit);
+  const std::uint64_t magnitude = negative ? ~static_cast<std::uint64_t>(value) : static_cast<std::uint64_t>(value);
+  const auto length = static_cast<unsigned>(std::bit_width(magnitude) + 7) / 8;
+  out[0] = static_cast<char>(negative ? zero_length - 1 - length : zero_length + length);
+  for (unsigned i = 0; i < length; ++i) {
+    const auto digit = static_cast<unsigned char>(magnitude >> (8 * (length - 1 - i)));
+    out[i + 1] = static_cast<char>(negative ? ~digit : digit);
   }
-  return static_cast<char>(head) + digits;
+  return length + 1;
 }
 
 std::optional<std::int64_t> integer_of_bytes(std::string_view bytes) noexcept {

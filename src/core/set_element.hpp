@@ -6,15 +6,18 @@
 // significant byte first.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <string>
 #include <string_view>
 
 namespace meridian {
 
-/// 0 is `80`, 7 is `81 07`, 300 is `82 01 2c`; of a negative number length and magnitude are complemented.
-[[nodiscard]] std::string bytes_of_integer(std::int64_t value);
+inline constexpr std::size_t max_integer_bytes = 9;
+
+/// Writes up to max_integer_bytes and returns how many: 0 is `80`, 7 is `81 07`, 300 is `82 01 2c`; of a negative
+/// number length and magnitude are complemented.
+[[nodiscard]] std::size_t put_integer(std::int64_t value, char* out) noexcept;
 /// The number, or nullopt if the bytes are not the form above.
 [[nodiscard]] std::optional<std::int64_t> integer_of_bytes(std::string_view bytes) noexcept;
 

@@ -8,8 +8,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <cstring>
+#include <span>
 #include <string>
 #include <string_view>
 

@@ -2,6 +2,7 @@
 #include "core/rules.hpp"
 #include "pg/catalog.hpp"
 #include "pg/row_plan.hpp"
+#include "pg/set_values.hpp"
 #include "pg/support/compat.hpp"
 #include "pg/support/function.hpp"
 
@@ -84,6 +85,22 @@ void check_counter(Relation relation, Form_pg_attribute attribute) {
   }
 }
 
+void check_set(Form_pg_attribute attribute) {
+  const char* name = NameStr(attribute->attname);
+  if (!is_set_type(getBaseType(attribute->atttypid))) {
+    refuse(ERRCODE_DATATYPE_MISMATCH,
+           psprintf("column \"%s\" has type %s and cannot be a set", name, format_type_be(attribute->atttypid)),
+           "Sets are arrays of text, varchar, smallint, integer, bigint or uuid, and jsonb objects.");
+  }
+  if (DomainHasConstraints(attribute->atttypid)) {
+    refuse(ERRCODE_FEATURE_NOT_SUPPORTED,
+           psprintf("column \"%s\" has domain %s with constraints and cannot be a set", name,
+                    format_type_be(attribute->atttypid)),
+           "Elements that several nodes add unite, so the set may break the constraint on every node. Use the domain's "
+           "base type.");
+  }
+}
+
 void check_lattice(Form_pg_attribute attribute, ColumnRule rule) {
   const char* name = NameStr(attribute->attname);
   const bool boolean = rule == ColumnRule::logical_or || rule == ColumnRule::logical_and;
@@ -111,7 +128,8 @@ void check_column(Relation relation, const char* name, ColumnRule rule) {
     refuse(ERRCODE_RESERVED_NAME, psprintf("column \"%s\" is Meridian's own", name), "Name another column.");
   }
   if (rule == ColumnRule::counter) check_counter(relation, attribute);
-  if (rule != ColumnRule::counter && rule != ColumnRule::lww && rule != ColumnRule::group)
+  if (rule == ColumnRule::set) check_set(attribute);
+  if (rule != ColumnRule::counter && rule != ColumnRule::lww && rule != ColumnRule::group && rule != ColumnRule::set)
     check_lattice(attribute, rule);
 }
 

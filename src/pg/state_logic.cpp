@@ -1,4 +1,5 @@
 #include "pg/row_logic.hpp"
+#include "pg/set_values.hpp"
 
 namespace meridian::pg {
 namespace {
@@ -48,15 +49,33 @@ bool incoming_is_above(Relation relation, const ColumnPlan& column, const RowVal
   return DatumGetBool(FunctionCall2Coll(column.combine_less, collation, low, high));
 }
 
-struct Decisions {
-  Take* groups;
-  Take* lattices;
-  Number* counters;
-};
-
 Decisions allocate_decisions(const RowPlan* plan) {
-  return {static_cast<Take*>(palloc0(plan->shape->groups.size() + 1)),
-          static_cast<Take*>(palloc0(plan->shape->lattices.size() + 1)), allocate_counters(plan)};
+  Decisions decisions{.groups = static_cast<Take*>(palloc0(plan->shape->groups.size() + 1)),
+                      .lattices = static_cast<Take*>(palloc0(plan->shape->lattices.size() + 1)),
+                      .counters = allocate_counters(plan)};
+  if (plan->shape->sets.empty()) return decisions;
+  decisions.set_takes = static_cast<Take*>(palloc0(plan->shape->sets.size()));
+  decisions.sets = allocate_sets(plan);
+  return decisions;
+}
+
+// Contents that belong to neither side. Returns true if one of them differs from what the row holds.
+bool write_sets(Relation relation, const RowPlan* plan, const Decisions& decisions, const RowValues& before,
+                RowValues* row) {
+  bool differs = false;
+  for (std::size_t s = 0; s < plan->shape->sets.size(); ++s) {
+    if (!decisions.sets[s].given) continue;
+    write_set(plan, plan->set_attnums[s], decisions.sets[s], row);
+    differs = differs || !same_image(relation, plan->set_attnums[s], before, *row);
+  }
+  return differs;
+}
+
+RowValues copy_values(const RowPlan* plan, const RowValues& row) {
+  const RowValues copy = allocate_values(plan);
+  std::memcpy(copy.values, row.values, sizeof(Datum) * plan->column_count);
+  std::memcpy(copy.nulls, row.nulls, sizeof(bool) * plan->column_count);
+  return copy;
 }
 
 bool takes_incoming(Relation relation, const ColumnPlan& column, const Decisions& decisions, const RowValues& local,
@@ -69,6 +88,8 @@ bool takes_incoming(Relation relation, const ColumnPlan& column, const Decisions
       return decisions.groups[column.index] == Take::incoming;
     case ColumnRule::counter:
       return false;
+    case ColumnRule::set:
+      return decisions.set_takes[column.index] == Take::incoming;
     default:
       break;
   }
@@ -88,7 +109,7 @@ Verdict by_state::merge_rows(Relation relation, const RowPlan* plan, const RowVa
   const Shape& shape = *plan->shape;
   const Decisions decisions = allocate_decisions(plan);
   const MergeResult merge = merge_states(shape, read_image(relation, plan, local), read_image(relation, plan, incoming),
-                                         tombstone, decisions.groups, decisions.lattices, decisions.counters);
+                                         tombstone, decisions);
   Verdict verdict{};
   if (!merge.live)
     return {
@@ -104,14 +125,13 @@ Verdict by_state::merge_rows(Relation relation, const RowPlan* plan, const RowVa
   verdict.kind = merge.strangers ? "insert_insert" : "update_update";
   verdict.winner = winner_of(merge);
   // A lattice value can rise without the state changing only if one write had two values, which a repeat never has.
+  if (merge.state_changed || values_differ || !shape.sets.empty()) verdict.row = copy_values(plan, local);
+  values_differ = write_sets(relation, plan, decisions, local, &verdict.row) || values_differ;
   if (!merge.state_changed && !values_differ) {
     verdict.action = Action::keep;
     return verdict;
   }
   verdict.action = Action::replace;
-  verdict.row = allocate_values(plan);
-  std::memcpy(verdict.row.values, local.values, sizeof(Datum) * plan->column_count);
-  std::memcpy(verdict.row.nulls, local.nulls, sizeof(bool) * plan->column_count);
   // Two rows from before replication stay one: NULL, whichever arrived first.
   const int state = plan->state_attnum - 1;
   if (!local.nulls[state] || !incoming.nulls[state]) write_state(plan, merge.state, &verdict.row);
@@ -130,8 +150,8 @@ Verdict by_state::bury_row(Relation relation, const RowPlan* plan, const RowValu
   Verdict verdict{};
   const ImageState image = read_image(relation, plan, row);
   verdict.conflict = unseen_by_deleter(*plan->shape, image, tombstone);
-  Number* counters = allocate_counters(plan);
-  const MergeResult rest = bury_state(*plan->shape, image, tombstone, counters);
+  const Decisions decisions = allocate_decisions(plan);
+  const MergeResult rest = bury_state(*plan->shape, image, tombstone, decisions);
   if (!rest.live) {
     verdict.action = Action::remove;
     return verdict;
@@ -141,11 +161,10 @@ Verdict by_state::bury_row(Relation relation, const RowPlan* plan, const RowValu
     return verdict;
   }
   verdict.action = Action::replace;
-  verdict.row = allocate_values(plan);
-  std::memcpy(verdict.row.values, row.values, sizeof(Datum) * plan->column_count);
-  std::memcpy(verdict.row.nulls, row.nulls, sizeof(bool) * plan->column_count);
+  verdict.row = copy_values(plan, row);
   write_state(plan, rest.state, &verdict.row);
-  write_counters(plan, counters, &verdict.row);
+  write_counters(plan, decisions.counters, &verdict.row);
+  write_sets(relation, plan, decisions, row, &verdict.row);
   return verdict;
 }
 

@@ -76,7 +76,8 @@ void History::random_update(Prng& random, int index, int table, int key, Transac
   }
   const Values& before = node(index).cell(table, key).values;
   for (std::size_t i = 0; i < kind.shape.sets.size(); ++i) {
-    if (random.chance(50)) change.sets[i] = changed_set(random, before.sets[i].value_or(SetValue{}), kind.set_has_values[i]);
+    if (random.chance(50))
+      change.sets[i] = changed_set(random, before.sets[i].value_or(SetValue{}), kind.set_has_values[i]);
   }
   if (world_.plan.missing_values && random.chance(60)) change.missing = static_cast<std::uint8_t>(random.below(256));
   const auto all = static_cast<std::uint8_t>((1U << kind.shape.groups.size()) - 1);

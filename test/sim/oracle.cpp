@@ -203,7 +203,8 @@ void note_set_write(const World& world, const Shape& shape, const Cell& cell, st
   for (int element = 0; element < max_elements; ++element) {
     const auto old_value = before.find(element);
     const auto new_value = contents.find(element);
-    const bool stays = old_value != before.end() && new_value != contents.end() && old_value->second == new_value->second;
+    const bool stays =
+        old_value != before.end() && new_value != contents.end() && old_value->second == new_value->second;
     if (stays) continue;
     if (new_value != contents.end()) operation.added[index]->insert(*new_value);
     if (old_value != before.end()) {

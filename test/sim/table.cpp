@@ -106,7 +106,8 @@ std::string describe(const Shape& shape, const Values& values) {
   for (std::size_t i = 0; i < shape.sets.size(); ++i) {
     text += values.sets[i] ? " {" : " NULL";
     if (!values.sets[i]) continue;
-    for (const auto& [element, shown] : *values.sets[i]) text += std::to_string(element) + ":" + std::to_string(shown) + ",";
+    for (const auto& [element, shown] : *values.sets[i])
+      text += std::to_string(element) + ":" + std::to_string(shown) + ",";
     text += '}';
   }
   return text + " )";

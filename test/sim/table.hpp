@@ -1,8 +1,8 @@
 // The tables that histories run on, and the column values of a row.
 //
 // A group of last-writer-wins columns is one integer here: the number of the write that the values come from. Counters
-// are decimals, lattice columns integers; NULL is the bottom of every lattice. A set is a map from element to value; the
-// elements of an array all have value 0, the keys of a jsonb object others.
+// are decimals, lattice columns integers; NULL is the bottom of every lattice. A set is a map from element to value;
+// the elements of an array all have value 0, the keys of a jsonb object others.
 #pragma once
 
 #include <array>

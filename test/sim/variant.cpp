@@ -81,8 +81,8 @@ void break_ties(Merge& merge, const RowState& local, const RowState& incoming, T
   }
 }
 
-/// Unites the dots of both sides anew: one that only one side has goes if `seen(other side, dot)`. `floor`: dots born at
-/// or below it go.
+/// Unites the dots of both sides anew: one that only one side has goes if `seen(other side, dot)`. `floor`: dots born
+/// at or below it go.
 template <typename Seen>
 void unite_dots(Merge& merge, const RowState& local, const RowState& incoming, Hlc floor, Seen seen) {
   std::vector<SetDot> dots;
@@ -101,8 +101,8 @@ void unite_dots(Merge& merge, const RowState& local, const RowState& incoming, H
 }
 
 bool seen_in_any_life(const RowState& state, const SetDot& dot) {
-  return std::ranges::any_of(
-      state.entries, [&](const Entry& entry) { return entry.actor == dot.actor && entry.last >= dot.stamp; });
+  return std::ranges::any_of(state.entries,
+                             [&](const Entry& entry) { return entry.actor == dot.actor && entry.last >= dot.stamp; });
 }
 
 void keep_newest_dots(RowState& state) {

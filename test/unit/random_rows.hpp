@@ -187,14 +187,15 @@ inline std::string any_bytes(Random& random) {
 inline void add_any_sets(RowState& state, Random& random) {
   if (below(random, 2) == 0) return;
   for (auto left = below(random, 3); left > 0; --left) {
-    state.sets.push_back({any_slot(random), state.live() && below(random, 2) == 0 ? state.largest_birth() : any_stamp(random)});
+    state.sets.push_back(
+        {any_slot(random), state.live() && below(random, 2) == 0 ? state.largest_birth() : any_stamp(random)});
   }
   sort_uniquely(state.sets, [](const SetLife& life) { return life.slot; });
   for (auto left = below(random, 6); left > 0 && state.live() && !state.sets.empty(); --left) {
     const Entry& writer = state.entries[below(random, state.entries.size())];
     SetLife& life = state.sets[below(random, state.sets.size())];
     life.birth = std::max(life.birth, writer.birth);
-    const Hlc stamp = below(random, 3) == 0 ? std::min(any_stamp(random), writer.last)
+    const Hlc stamp = below(random, 3) == 0   ? std::min(any_stamp(random), writer.last)
                       : below(random, 2) == 0 ? std::min(writer.birth, writer.last)
                                               : writer.last;
     const std::string value = below(random, 2) == 0 ? "" : any_bytes(random);

@@ -101,10 +101,10 @@ RowState row_with_sets() {
 }
 
 TEST(RowStateCodec, ExactBytesOfSets) {
-  const Raw bytes = raw({2, 0x11, 10, 0, 2, 3,   1, 0xa2, 2, 0, 0,                    // format, entry, no group
-                         1, 2,                                                          // sections, sets
-                         8, 2, 0, 0, 4,   'a', 'b', 2, 2, 0,                             // slot 4, of the only life
-                         11, 1, 0, 1, 3, 'k', 1,   '7', 1});                            // slot 5, of a later one
+  const Raw bytes = raw({2,  0x11, 10, 0, 2, 3,   1,   0xa2, 2, 0, 0,  // format, entry, no group
+                         1,  2,                                        // sections, sets
+                         8,  2,    0,  0, 4, 'a', 'b', 2,    2, 0,     // slot 4, of the only life
+                         11, 1,    0,  1, 3, 'k', 1,   '7',  1});      // slot 5, of a later one
   EXPECT_EQ(bytes_of(row_with_sets()), bytes);
   EXPECT_EQ(decode(bytes), row_with_sets());
 }

@@ -146,9 +146,9 @@ TEST(RowStateText, RefusesOtherFormsOfElements) {
   };
   EXPECT_EQ(parse("5:\"a\" 1@5.0 last 6.0").dots.size(), 1U);
   for (const char* element :
-       {"5:\"\\x61\" 1@5.0 last 6.0", "5:\"\\xC3\" 1@5.0 last 6.0", "5:\"\n\" 1@5.0 last 6.0", "5:\"a\"=\"\" 1@5.0 last 6.0",
-        "5:\"a\" 2@5.0 last 6.0", "5:\"a\" 1@6.0 last 6.0", "5:\"a\" 1@5.0 last 7.0", "4:\"a\" 1@5.0 last 6.0",
-        "5:\"a 1@5.0 last 6.0", "5:\"b\" 1@5.0 last 6.0,5:\"a\" 1@5.0 last 6.0"}) {
+       {"5:\"\\x61\" 1@5.0 last 6.0", "5:\"\\xC3\" 1@5.0 last 6.0", "5:\"\n\" 1@5.0 last 6.0",
+        "5:\"a\"=\"\" 1@5.0 last 6.0", "5:\"a\" 2@5.0 last 6.0", "5:\"a\" 1@6.0 last 6.0", "5:\"a\" 1@5.0 last 7.0",
+        "4:\"a\" 1@5.0 last 6.0", "5:\"a 1@5.0 last 6.0", "5:\"b\" 1@5.0 last 6.0,5:\"a\" 1@5.0 last 6.0"}) {
     EXPECT_THROW((void)parse(element), Error) << element;
   }
 }

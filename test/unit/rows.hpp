@@ -75,8 +75,8 @@ inline SetContent content(Slot slot, std::initializer_list<std::string_view> ele
   SetContent result{slot, {}};
   for (const std::string_view element : elements) {
     const auto colon = std::min(element.find(':'), element.size());
-    result.elements.push_back({std::string(element.substr(0, colon)),
-                               std::string(element.substr(std::min(colon + 1, element.size())))});
+    result.elements.push_back(
+        {std::string(element.substr(0, colon)), std::string(element.substr(std::min(colon + 1, element.size())))});
   }
   return result;
 }

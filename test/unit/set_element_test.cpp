@@ -3,11 +3,18 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
+#include <string>
 #include <vector>
 
 namespace meridian {
 namespace {
+
+std::string bytes_of_integer(std::int64_t value) {
+  std::array<char, max_integer_bytes> bytes{};
+  return {bytes.data(), put_integer(value, bytes.data())};
+}
 
 TEST(SetElement, IntegersAreShort) {
   using namespace std::string_literals;
@@ -19,7 +26,8 @@ TEST(SetElement, IntegersAreShort) {
 }
 
 TEST(SetElement, BytesSortAsIntegersDo) {
-  std::vector<std::int64_t> numbers = {std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max(), 0};
+  std::vector<std::int64_t> numbers = {std::numeric_limits<std::int64_t>::min(),
+                                       std::numeric_limits<std::int64_t>::max(), 0};
   for (int shift = 0; shift < 63; ++shift) {
     for (const std::int64_t near : {-1, 0, 1}) {
       const std::int64_t number = (std::int64_t{1} << shift) + near;
@@ -41,8 +49,9 @@ TEST(SetElement, BytesSortAsIntegersDo) {
 
 TEST(SetElement, RefusesOtherForms) {
   using namespace std::string_literals;
-  for (const std::string& bytes : {""s, "\x81"s, "\x80\x01"s, "\x82\x00\x07"s, "\x7e\xff"s, "\x89"s + std::string(9, 'x'),
-                                   "\x88\xff\xff\xff\xff\xff\xff\xff\xff"s, "\x76"s, "\xff"s, "\x00"s}) {
+  for (const std::string& bytes :
+       {""s, "\x81"s, "\x80\x01"s, "\x82\x00\x07"s, "\x7e\xff"s, "\x89"s + std::string(9, 'x'),
+        "\x88\xff\xff\xff\xff\xff\xff\xff\xff"s, "\x76"s, "\xff"s, "\x00"s}) {
     EXPECT_EQ(integer_of_bytes(bytes), std::nullopt);
   }
 }
