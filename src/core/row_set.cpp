@@ -63,8 +63,9 @@ void check_size(const RowState& state, Slot replaced, const std::vector<SetDot>&
 bool precedes(const SetDot& a, const SetDot& b) noexcept { return order_of(a) < order_of(b); }
 
 std::span<const SetDot> dots_of(const RowState& state, Slot slot) noexcept {
-  const auto range = std::ranges::equal_range(state.dots, slot, {}, &SetDot::slot);
-  return {range.begin(), range.end()};
+  // Not equal_range: clang 14 cannot compile the subrange that it returns.
+  return {std::ranges::lower_bound(state.dots, slot, {}, &SetDot::slot),
+          std::ranges::upper_bound(state.dots, slot, {}, &SetDot::slot)};
 }
 
 bool is_written(const RowState& state, Slot slot) noexcept {
@@ -103,8 +104,8 @@ void write_set(RowState& state, const SetContent& content, Actor actor, Hlc birt
     }
   }
   check_size(state, content.slot, dots);
-  const auto range = std::ranges::equal_range(state.dots, content.slot, {}, &SetDot::slot);
-  const auto position = state.dots.erase(range.begin(), range.end());
+  const auto position = state.dots.erase(std::ranges::lower_bound(state.dots, content.slot, {}, &SetDot::slot),
+                                         std::ranges::upper_bound(state.dots, content.slot, {}, &SetDot::slot));
   state.dots.insert(position, std::make_move_iterator(dots.begin()), std::make_move_iterator(dots.end()));
   const auto life = std::ranges::lower_bound(state.sets, content.slot, {}, &SetLife::slot);
   if (life != state.sets.end() && life->slot == content.slot) {
