@@ -90,9 +90,9 @@ Datum element_datum(Oid type, const ElementBytes& element) {
     default:
       return CStringGetTextDatum(server_text(element.data, element.size));
   }
-  ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-                  errmsg("an element of a set does not fit type %s", format_type_be(type)),
-                  errhint("Give the column the same type on every node.")));
+  ereport(ERROR,
+          (errcode(ERRCODE_DATATYPE_MISMATCH), errmsg("an element of a set does not fit type %s", format_type_be(type)),
+           errhint("Give the column the same type on every node.")));
   pg_unreachable();
 }
 
