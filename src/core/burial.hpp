@@ -1,7 +1,7 @@
 // What a tombstone kills, element by element: the one definition that merging and burying share.
 //
-// Judging each entry and group by itself is what makes burial commute with union: it does not matter whether a node
-// learns of the delete before or after it learns of a write.
+// Judging each entry, group and dot by itself is what makes burial commute with union: it does not matter whether a
+// node learns of the delete before or after it learns of a write.
 #pragma once
 
 #include <utility>
@@ -27,6 +27,11 @@ class Burial {
     return latest_ ? written_after(group.stamp, group.actor) : group.birth > floor_;
   }
   [[nodiscard]] bool keeps(const LatticeBirth& lattice) const noexcept { return latest_ || lattice.birth > floor_; }
+  [[nodiscard]] bool keeps(const SetLife& life) const noexcept { return latest_ || life.birth > floor_; }
+  /// A dot never outlives its entry, which is not older.
+  [[nodiscard]] bool keeps(const SetDot& dot) const noexcept {
+    return latest_ ? written_after(dot.stamp, dot.actor) : dot.birth > floor_;
+  }
 
  private:
   [[nodiscard]] bool written_after(Hlc stamp, Actor actor) const noexcept {

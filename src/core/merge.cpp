@@ -75,6 +75,69 @@ void merge_entries(Living<Entry> local, Living<Entry> incoming, RowState& out) {
   for (; !incoming.done(); ++incoming) out.entries.push_back(*incoming);
 }
 
+/// A dot that only one side has stays if the other side has not seen it.
+void merge_dots(Living<SetDot> local, Living<SetDot> incoming, const RowState& local_state,
+                const RowState& incoming_state, std::vector<SetDot>& out) {
+  const auto keep_unseen = [&out](Living<SetDot>& dots, const RowState& other) {
+    if (!has_seen(other, *dots)) out.push_back(*dots);
+    ++dots;
+  };
+  while (!local.done() && !incoming.done()) {
+    if (precedes(*local, *incoming)) {
+      keep_unseen(local, incoming_state);
+    } else if (precedes(*incoming, *local)) {
+      keep_unseen(incoming, local_state);
+    } else if (local->stamp != incoming->stamp) {
+      // An actor made the newer dot in place of the older: who knows the newer has seen both.
+      keep_unseen(local, incoming_state);
+      keep_unseen(incoming, local_state);
+    } else {
+      out.push_back(local->value < incoming->value ? *incoming : *local);
+      ++local;
+      ++incoming;
+    }
+  }
+  while (!local.done()) keep_unseen(local, incoming_state);
+  while (!incoming.done()) keep_unseen(incoming, local_state);
+}
+
+/// True if the column shows the same in both states.
+bool same_set(const RowState& a, const RowState& b, Slot slot) {
+  return is_written(a, slot) == is_written(b, slot) && std::ranges::equal(dots_of(a, slot), dots_of(b, slot));
+}
+
+/// Which of the two states live; a dead state has no say.
+struct Alive {
+  bool local = false;
+  bool incoming = false;
+};
+
+void merge_sets(const RowState& local, const RowState& incoming, Alive alive, const Burial& burial, RowState& out) {
+  if (local.sets.empty() && incoming.sets.empty()) return;
+  Living<SetLife> mine(local.sets, burial);
+  Living<SetLife> theirs(incoming.sets, burial);
+  if (!alive.local) mine.drop_all();
+  if (!alive.incoming) theirs.drop_all();
+  while (!mine.done() || !theirs.done()) {
+    const bool take_mine = theirs.done() || (!mine.done() && mine->slot <= theirs->slot);
+    const bool take_theirs = mine.done() || (!theirs.done() && theirs->slot <= mine->slot);
+    out.sets.push_back(take_mine ? *mine : *theirs);
+    if (take_mine && take_theirs) out.sets.back().birth = std::max(mine->birth, theirs->birth);
+    if (take_mine) ++mine;
+    if (take_theirs) ++theirs;
+  }
+  merge_dots(Living<SetDot>(local.dots, burial), Living<SetDot>(incoming.dots, burial), local, incoming, out.dots);
+}
+
+void decide_sets(const RowState& local, const RowState& incoming, const Shape& shape, Merge& result) {
+  for (const Slot slot : shape.sets) {
+    const bool mine = local.live() && same_set(local, result.state, slot);
+    const bool theirs = incoming.live() && same_set(incoming, result.state, slot);
+    const Take take = mine && theirs ? Take::either : mine ? Take::local : theirs ? Take::incoming : Take::combine;
+    result.sets.push_back({slot, take});
+  }
+}
+
 template <typename List>
 std::span<const Slot> as_span(const List& slots) noexcept {
   return {slots.data(), slots.size()};
@@ -150,6 +213,8 @@ Merge merge(const RowState& local, const RowState& incoming, const Shape& shape,
         local_lattices, incoming_lattices, as_span(shape.lattices),
         [](const LatticeBirth& lattice) { return lattice.birth; }, Verdicts{Take::combine, both ? Take::combine : only},
         result.state.lattices, result.lattices);
+    merge_sets(local, incoming, {local_lives, incoming_lives}, burial, result.state);
+    decide_sets(local, incoming, shape, result);
   }
   result.state_changed = result.state != local;
   return result;

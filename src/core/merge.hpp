@@ -4,8 +4,8 @@
 // on well-formed input. Source: the model in docs/architecture.md, "The row model"; Shapiro et al., "A comprehensive
 // study of Convergent and Commutative Replicated Data Types" (2011).
 //
-// The core decides; it does not hold column values. For every group and lattice column it says whose values the
-// merged row takes, and the caller (or the simulator) moves them.
+// The core decides; it does not hold column values, except those of sets. For every group, lattice and set column it
+// says whose values the merged row takes, and the caller (or the simulator) moves them.
 #pragma once
 
 #include <boost/container/small_vector.hpp>
@@ -20,7 +20,8 @@ enum class Take : std::uint8_t {
   incoming,  ///< take the incoming values
   either,    ///< same write on both sides: values are equal, unless an identity was duplicated; compare them, larger
              ///< bytes win
-  combine,   ///< lattice columns of one life: apply the column's own rule to both values
+  combine,   ///< lattice columns of one life: apply the column's own rule to both values; sets: neither side's
+             ///< contents, but those of the merged state
 };
 
 struct SlotDecision {
@@ -33,8 +34,9 @@ struct Merge {
   RowState state;  ///< merged and buried; dead if nothing is left
   boost::container::small_vector<SlotDecision, 4> groups;
   boost::container::small_vector<SlotDecision, 2> lattices;
-  Knowledge knowledge = Knowledge::equal;  ///< local against incoming, as they came
-  bool state_changed = false;              ///< merged state differs from the local one
+  boost::container::small_vector<SlotDecision, 2> sets;  ///< one for each set of the shape; `either`: all three agree
+  Knowledge knowledge = Knowledge::equal;                ///< local against incoming, as they came
+  bool state_changed = false;                            ///< merged state differs from the local one
 };
 
 /// Merges an incoming image into the local one. `floor` is what is known to be deleted of this key (default

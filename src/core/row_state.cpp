@@ -17,7 +17,8 @@ void check_limits(const Contribution& contribution) {
 }
 
 /// A row whose every slot was written at (birth, stamp, actor).
-RowState written_once(const Shape& shape, Hlc birth, Hlc stamp, Actor actor, std::span<const Contribution> counters) {
+RowState written_once(const Shape& shape, Hlc birth, Hlc stamp, Actor actor, std::span<const Contribution> counters,
+                      std::span<const SetContent> sets) {
   std::ranges::for_each(counters, check_limits);
   RowState state;
   state.entries.push_back(Entry{actor, birth, stamp, Contributions(counters.begin(), counters.end())});
@@ -25,6 +26,7 @@ RowState written_once(const Shape& shape, Hlc birth, Hlc stamp, Actor actor, std
   for (const Slot slot : shape.groups) state.groups.push_back(GroupStamp{slot, birth, stamp, actor});
   state.lattices.reserve(shape.lattices.size());
   for (const Slot slot : shape.lattices) state.lattices.push_back(LatticeBirth{slot, birth});
+  for (const SetContent& content : sets) write_set(state, content, actor, birth, stamp);
   return state;
 }
 
@@ -65,6 +67,7 @@ Hlc RowState::highest_stamp() const noexcept {
   for (const Entry& entry : entries) highest = std::max({highest, entry.birth, entry.last});
   for (const GroupStamp& group : groups) highest = std::max({highest, group.birth, group.stamp});
   for (const LatticeBirth& lattice : lattices) highest = std::max(highest, lattice.birth);
+  for (const SetLife& life : sets) highest = std::max(highest, life.birth);
   return highest;
 }
 
@@ -89,12 +92,14 @@ std::optional<Decimal> RowState::counter(Slot slot) const {
   return sum;
 }
 
-RowState state_before_replication(const Shape& shape, std::span<const Contribution> counters) {
-  return written_once(shape, first_birth, never, nobody, counters);
+RowState state_before_replication(const Shape& shape, std::span<const Contribution> counters,
+                                  std::span<const SetContent> sets) {
+  return written_once(shape, first_birth, never, nobody, counters, sets);
 }
 
-RowState insert_row(const Shape& shape, Actor actor, Hlc stamp, std::span<const Contribution> counters) {
-  return written_once(shape, shape.delete_latest ? first_birth : stamp, stamp, actor, counters);
+RowState insert_row(const Shape& shape, Actor actor, Hlc stamp, std::span<const Contribution> counters,
+                    std::span<const SetContent> sets) {
+  return written_once(shape, shape.delete_latest ? first_birth : stamp, stamp, actor, counters, sets);
 }
 
 void update_row(RowState& state, const Shape& shape, Actor actor, Hlc stamp, const RowUpdate& update) {
@@ -107,6 +112,7 @@ void update_row(RowState& state, const Shape& shape, Actor actor, Hlc stamp, con
   entry.last = stamp;
   for (const Slot slot : update.groups) at_slot(state.groups, slot) = GroupStamp{slot, birth, stamp, actor};
   for (const Slot slot : update.lattices) at_slot(state.lattices, slot) = LatticeBirth{slot, birth};
+  for (const SetContent& content : update.sets) write_set(state, content, actor, birth, stamp);
 }
 
 namespace {

@@ -2,12 +2,12 @@
 //
 // Invariants of every RowState that leaves this library:
 //  * `entries` sorted by (actor, birth), no two alike; contributions of an entry sorted by slot, no two alike;
-//  * `groups` and `lattices` sorted by slot, no two alike;
+//  * `groups`, `lattices` and `sets` sorted by slot, no two alike; the dots of sets as row_set.hpp says;
 //  * a state is *live* if it has an entry; then every group's birth is the birth of some entry or larger than the
 //  floor;
 //  * equal states have equal bytes (see row_state_codec.hpp).
 //
-// A *slot* names a group, counter or lattice column mesh-wide: 0 is the default group, n is the nth rule of the
+// A *slot* names a group, counter, lattice or set column mesh-wide: 0 is the default group, n is the nth rule of the
 // table's rule list, which is the same on every node and only ever grows. Never an attnum.
 #pragma once
 
@@ -19,10 +19,10 @@
 #include "core/actor.hpp"
 #include "core/decimal.hpp"
 #include "core/hlc.hpp"
+#include "core/row_set.hpp"
 
 namespace meridian {
 
-using Slot = std::uint16_t;
 inline constexpr Slot default_group = 0;
 
 /// What one actor added to one counter column.
@@ -62,6 +62,8 @@ struct RowState {
   boost::container::small_vector<Entry, 4> entries;
   boost::container::small_vector<GroupStamp, 4> groups;
   boost::container::small_vector<LatticeBirth, 2> lattices;
+  std::vector<SetLife> sets;
+  std::vector<SetDot> dots;
   friend bool operator==(const RowState&, const RowState&) = default;
 
   [[nodiscard]] bool live() const noexcept { return !entries.empty(); }
@@ -70,6 +72,8 @@ struct RowState {
     entries.clear();
     groups.clear();
     lattices.clear();
+    sets.clear();
+    dots.clear();
   }
   /// Largest stamp anywhere in the state; a new local write must be stamped above it.
   [[nodiscard]] Hlc highest_stamp() const noexcept;
@@ -84,27 +88,32 @@ struct Shape {
   boost::container::small_vector<Slot, 4> groups;  ///< includes default_group when any column has no rule
   boost::container::small_vector<Slot, 2> counters;
   boost::container::small_vector<Slot, 2> lattices;
+  boost::container::small_vector<Slot, 2> sets;
   /// `delete=latest`: every life has birth `first_birth`, lives and deletes are ordered by (stamp, actor).
   bool delete_latest = false;
 };
 
 /// The state that a NULL `_meridian` stands for: birth 1, stamp 0, actor 0. `counters` are the columns' present values
-/// (leave NULL columns out).
-[[nodiscard]] RowState state_before_replication(const Shape& shape, std::span<const Contribution> counters);
+/// (leave NULL columns out), and so are `sets`. All such rows of one key are one write, so where they differ only the
+/// elements that all of them hold stay: an element that one lacks cannot be told from one that was removed there.
+[[nodiscard]] RowState state_before_replication(const Shape& shape, std::span<const Contribution> counters,
+                                                std::span<const SetContent> sets = {});
 
-/// A local INSERT at `stamp`. `counters` as above.
-[[nodiscard]] RowState insert_row(const Shape& shape, Actor actor, Hlc stamp, std::span<const Contribution> counters);
+/// A local INSERT at `stamp`. `counters` and `sets` as above.
+[[nodiscard]] RowState insert_row(const Shape& shape, Actor actor, Hlc stamp, std::span<const Contribution> counters,
+                                  std::span<const SetContent> sets = {});
 
 /// What a local UPDATE changed. Spans are sorted by slot and hold only slots of the shape.
 struct RowUpdate {
   std::span<const Slot> groups;
   std::span<const Contribution> deltas;  ///< NEW - OLD
   std::span<const Slot> lattices;
+  std::span<const SetContent> sets = {};  ///< whole new contents of each set that changed
 };
 
 /// A local UPDATE at `stamp`, which must exceed `state.highest_stamp()`. An update that changed nothing must not be
-/// passed: it is not a write. Throws Error(limit_exceeded) if a counter leaves the limits of numeric; the state is then
-/// unchanged.
+/// passed: it is not a write. Throws Error(limit_exceeded) if a counter leaves the limits of numeric, or a set its own;
+/// the state is then of no use.
 void update_row(RowState& state, const Shape& shape, Actor actor, Hlc stamp, const RowUpdate& update);
 
 /// How the knowledge in two states of one row relates: a version-vector comparison of the entries' `last`.

@@ -14,7 +14,10 @@ namespace meridian {
 
 namespace {
 
-constexpr std::uint8_t format_version = 1;
+constexpr std::uint8_t plain_format = 1;
+constexpr std::uint8_t extended_format = 2;  ///< plain format and sections; only for states that have one
+
+constexpr std::uint64_t section_sets = 1;
 
 constexpr int flag_bits = 4;
 constexpr std::uint64_t flag_one_birth = 1;    ///< all entries are of one life: its birth is written once
@@ -29,13 +32,23 @@ constexpr std::uint64_t max_slot = std::numeric_limits<Slot>::max();
 /// stamp is not that entry's last.
 constexpr std::uint64_t explicit_writer = 0;
 
+/// How the stamp of a dot is written: it is the birth or the last write of its entry, or follows.
+constexpr int dot_stamp_bits = 2;
+constexpr std::uint64_t stamp_is_birth = 0;
+constexpr std::uint64_t stamp_is_last = 1;
+constexpr std::uint64_t stamp_follows = 2;
+
+std::uint64_t sections_of(const RowState& state) noexcept { return state.sets.empty() ? 0 : section_sets; }
+
 /// Milliseconds that all stamps of the state are written relative to.
 std::uint64_t base_of(const RowState& state) noexcept {
   Hlc lowest{std::numeric_limits<std::uint64_t>::max()};
   for (const Entry& entry : state.entries) lowest = std::min({lowest, entry.birth, entry.last});
   for (const GroupStamp& group : state.groups) lowest = std::min({lowest, group.birth, group.stamp});
   for (const LatticeBirth& lattice : state.lattices) lowest = std::min(lowest, lattice.birth);
-  const bool empty = state.entries.empty() && state.groups.empty() && state.lattices.empty();
+  for (const SetLife& life : state.sets) lowest = std::min(lowest, life.birth);
+  for (const SetDot& dot : state.dots) lowest = std::min(lowest, dot.stamp);
+  const bool empty = state.entries.empty() && state.groups.empty() && state.lattices.empty() && state.sets.empty();
   return empty ? 0 : lowest.milliseconds();
 }
 
@@ -71,12 +84,23 @@ std::uint64_t flags_of(const RowState& state) noexcept {
   return flags;
 }
 
+/// The entry of (actor, birth); the end of the entries if there is none.
+auto find_entry(const RowState& state, Actor actor, Hlc birth) noexcept {
+  const auto key = [](const Entry& entry) { return std::pair(entry.actor, entry.birth); };
+  const auto wanted = std::pair(actor, birth);
+  const auto position = std::ranges::lower_bound(state.entries, wanted, {}, key);
+  return position == state.entries.end() || key(*position) != wanted ? state.entries.end() : position;
+}
+
+std::uint64_t stamp_form(const Entry& entry, Hlc stamp) noexcept {
+  if (stamp == entry.birth) return stamp_is_birth;
+  return stamp == entry.last ? stamp_is_last : stamp_follows;
+}
+
 /// How a group names its writer, see `explicit_writer`.
 std::uint64_t writer_reference(const RowState& state, const GroupStamp& group) noexcept {
-  const auto key = [](const Entry& entry) { return std::pair(entry.actor, entry.birth); };
-  const auto wanted = std::pair(group.actor, group.birth);
-  const auto position = std::ranges::lower_bound(state.entries, wanted, {}, key);
-  if (position == state.entries.end() || key(*position) != wanted) return explicit_writer;
+  const auto position = find_entry(state, group.actor, group.birth);
+  if (position == state.entries.end()) return explicit_writer;
   const auto index = static_cast<std::uint64_t>(position - state.entries.begin());
   return 1 + 2 * index + (position->last == group.stamp ? 0 : 1);
 }
@@ -89,7 +113,8 @@ class Encoder {
   void run() {
     const std::uint64_t flags = flags_of(state_);
     out_.room_for(6);
-    out_.varint(format_version);
+    const std::uint64_t sections = sections_of(state_);
+    out_.varint(sections == 0 ? plain_format : extended_format);
     out_.varint((state_.entries.size() << flag_bits) | flags);
     out_.varint(base_);
     if ((flags & flag_one_birth) != 0) put(state_.entries.front().birth);
@@ -104,6 +129,10 @@ class Encoder {
       out_.varint(state_.lattices.size());
       for (const LatticeBirth& lattice : state_.lattices) put(lattice);
     }
+    if (sections == 0) return;
+    out_.room_for(2);
+    out_.varint(sections);
+    if ((sections & section_sets) != 0) put_sets();
   }
 
  private:
@@ -164,6 +193,36 @@ class Encoder {
     if (own_birth) put(lattice.birth);
   }
 
+  void put_sets() {
+    out_.varint(state_.sets.size());
+    for (const SetLife& life : state_.sets) {
+      out_.room_for(4);
+      const bool own_birth = life.birth != largest_birth_;
+      out_.varint((std::uint64_t{life.slot} << 1) | (own_birth ? 1 : 0));
+      if (own_birth) put(life.birth);
+      const auto dots = dots_of(state_, life.slot);
+      out_.varint(dots.size());
+      for (const SetDot& dot : dots) put(dot);
+    }
+  }
+
+  void put(const SetDot& dot) {
+    const bool has_value = !dot.value.empty();
+    out_.room_for(1);
+    out_.varint((std::uint64_t{dot.element.size()} << 1) | (has_value ? 1 : 0));
+    out_.raw(dot.element);
+    if (has_value) {
+      out_.room_for(1);
+      out_.varint(dot.value.size());
+      out_.raw(dot.value);
+    }
+    const auto entry = find_entry(state_, dot.actor, dot.birth);
+    const std::uint64_t form = stamp_form(*entry, dot.stamp);
+    out_.room_for(3);
+    out_.varint((static_cast<std::uint64_t>(entry - state_.entries.begin()) << dot_stamp_bits) | form);
+    if (form == stamp_follows) put(dot.stamp);
+  }
+
   const RowState& state_;
   Writer out_;
   std::uint64_t base_;
@@ -176,7 +235,8 @@ class Decoder {
   Decoder(std::span<const std::byte> bytes, RowState& state) noexcept : in_(bytes), state_(state) {}
 
   void run() {
-    if (in_.byte() != format_version) Reader::refuse("unknown format");
+    const std::uint8_t format = in_.byte();
+    if (format != plain_format && format != extended_format) Reader::refuse("unknown format");
     const std::uint64_t head = in_.varint();
     const std::uint64_t flags = head & ((1U << flag_bits) - 1);
     base_ = in_.varint_up_to(max_milliseconds);
@@ -187,6 +247,11 @@ class Decoder {
       state_.groups.push_back(plain_group(state_));
     }
     if ((flags & flag_lattices) != 0) read_lattices();
+    if (format == extended_format) {
+      const std::uint64_t sections = in_.varint();
+      if ((sections & section_sets) != 0) read_sets();
+      if (sections == 0 || sections != sections_of(state_)) Reader::refuse("it is not in canonical form");
+    }
     if (in_.remaining() != 0) Reader::refuse("bytes follow its end");
     if (flags != flags_of(state_) || base_ != base_of(state_)) Reader::refuse("it is not in canonical form");
   }
@@ -298,6 +363,43 @@ class Decoder {
     }
   }
 
+  void read_sets() {
+    const Hlc largest_birth = state_.largest_birth();
+    const std::size_t sets = count(2);
+    for (std::size_t i = 0; i < sets; ++i) {
+      const std::uint64_t head = in_.varint_up_to((max_slot << 1) | 1);
+      SetLife life{check_slot(state_.sets, head >> 1), largest_birth};
+      if ((head & 1) != 0) {
+        life.birth = stamp();
+        if (life.birth == largest_birth) Reader::refuse("it is not in canonical form");
+      }
+      state_.sets.push_back(life);
+      for (std::size_t dots = count(2); dots > 0; --dots) read_dot(life);
+    }
+  }
+
+  void read_dot(const SetLife& life) {
+    SetDot dot;
+    dot.slot = life.slot;
+    const std::uint64_t head = in_.varint();
+    dot.element = in_.raw(head >> 1);
+    if ((head & 1) != 0) {
+      dot.value = in_.raw(in_.varint());
+      if (dot.value.empty()) Reader::refuse("it is not in canonical form");
+    }
+    const std::uint64_t reference = in_.varint();
+    if (reference >> dot_stamp_bits >= state_.entries.size()) Reader::refuse("a number is out of range");
+    const Entry& entry = state_.entries[static_cast<std::size_t>(reference >> dot_stamp_bits)];
+    const std::uint64_t form = reference & ((1U << dot_stamp_bits) - 1);
+    dot.actor = entry.actor;
+    dot.birth = entry.birth;
+    dot.stamp = form == stamp_is_birth ? entry.birth : form == stamp_is_last ? entry.last : stamp();
+    if (form != stamp_form(entry, dot.stamp)) Reader::refuse("it is not in canonical form");
+    if (dot.stamp > entry.last || dot.birth > life.birth) Reader::refuse("an element is newer than its writer");
+    if (!state_.dots.empty() && !precedes(state_.dots.back(), dot)) Reader::refuse("elements are not in order");
+    state_.dots.push_back(std::move(dot));
+  }
+
   Reader in_;
   RowState& state_;
   std::uint64_t base_ = 0;
@@ -309,7 +411,8 @@ void encode(const RowState& state, Bytes& out) {
   const std::size_t start = out.size();
   if (state.entries.size() > max_entries) throw Error(ErrorKind::limit_exceeded, "row state has too many entries");
   Encoder(state, out).run();
-  if (out.size() - start > max_encoded_size) throw Error(ErrorKind::limit_exceeded, "row state is too large");
+  const std::size_t limit = sections_of(state) == 0 ? max_encoded_size : max_encoded_size_with_sets;
+  if (out.size() - start > limit) throw Error(ErrorKind::limit_exceeded, "row state is too large");
 }
 
 RowState decode(std::span<const std::byte> bytes) {
@@ -320,7 +423,9 @@ RowState decode(std::span<const std::byte> bytes) {
 
 void decode(std::span<const std::byte> bytes, RowState& state) {
   state.clear();
-  if (bytes.size() > max_encoded_size) throw Error(ErrorKind::limit_exceeded, "row state is too large");
+  const bool extended = !bytes.empty() && std::to_integer<std::uint8_t>(bytes.front()) == extended_format;
+  if (bytes.size() > (extended ? max_encoded_size_with_sets : max_encoded_size))
+    throw Error(ErrorKind::limit_exceeded, "row state is too large");
   Decoder(bytes, state).run();
 }
 

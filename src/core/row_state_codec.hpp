@@ -1,9 +1,10 @@
 // Bytes and text of a row state. Both are lossless and canonical: equal states have equal bytes and equal text, and
 // every byte string or text that is not the canonical form of some state is refused (Error: malformed_*).
 //
-// Binary (format 1): see docs/row_state_format.md. Integers are minimal LEB128 varints; stamps count from the
-// milliseconds of the smallest. Limits: `max_encoded_size` bytes, `max_entries` entries. A quiet row of the default
-// group is at most 23 bytes, 24 with PostgreSQL's one-byte length header.
+// Binary (format 1, and 2 for rows with sets): see docs/row_state_format.md. Integers are minimal LEB128 varints;
+// stamps count from the milliseconds of the smallest. Limits: `max_encoded_size` bytes (with sets
+// `max_encoded_size_with_sets`, which what several members add at once does not reach), `max_entries` entries. A quiet
+// row of the default group is at most 23 bytes, 24 with PostgreSQL's one-byte length header.
 #pragma once
 
 #include <boost/container/small_vector.hpp>
@@ -18,6 +19,7 @@ namespace meridian {
 
 using Bytes = boost::container::small_vector<std::byte, 256>;
 inline constexpr std::size_t max_encoded_size = std::size_t{1} << 20;
+inline constexpr std::size_t max_encoded_size_with_sets = std::size_t{16} << 20;
 inline constexpr std::size_t max_entries = 4096;
 
 /// Appends the canonical bytes of `state` to `out`. Throws Error(limit_exceeded) beyond the limits above.

@@ -14,16 +14,28 @@ namespace {
 
 /// A few bytes of binary can stand for a number with 16383 zeros, so the text needs a limit of its own.
 constexpr std::size_t max_text_size = std::size_t{16} << 20;
+/// With sets, of whose elements a byte takes up to four characters.
+constexpr std::size_t max_text_size_with_sets = std::size_t{80} << 20;
+
+std::size_t size_limit(const RowState& state) noexcept {
+  return state.sets.empty() ? max_text_size : max_text_size_with_sets;
+}
 
 [[noreturn]] void refuse_size() { throw Error(ErrorKind::limit_exceeded, "text of a row state is too large"); }
+
+/// True if the byte stands for itself between quotes.
+bool is_plain(char byte) noexcept { return byte >= ' ' && byte <= '~' && byte != '"' && byte != '\\'; }
 
 class Printer {
  public:
   std::string run(const RowState& state) {
+    limit_ = size_limit(state);
     text_ = '{';
     section("entries:[", state.entries);
     section("groups:[", state.groups);
     section("lattices:[", state.lattices);
+    section("sets:[", state.sets);
+    section("elements:[", state.dots);
     text_ += '}';
     return std::move(text_);
   }
@@ -37,7 +49,7 @@ class Printer {
     for (const auto& item : list) {
       if (&item != &list.front()) text_ += ',';
       print(item);
-      if (text_.size() > max_text_size) refuse_size();
+      if (text_.size() > limit_) refuse_size();
     }
     text_ += ']';
   }
@@ -76,7 +88,7 @@ class Printer {
       print(std::uint64_t{contribution.slot});
       text_ += '=';
       text_ += contribution.amount.to_string();
-      if (text_.size() > max_text_size) refuse_size();
+      if (text_.size() > limit_) refuse_size();
     }
   }
 
@@ -92,7 +104,43 @@ class Printer {
     print(lattice.birth);
   }
 
+  void print(const SetLife& life) {
+    print(std::uint64_t{life.slot});
+    text_ += '@';
+    print(life.birth);
+  }
+
+  void print(const SetDot& dot) {
+    print(std::uint64_t{dot.slot});
+    text_ += ':';
+    print_quoted(dot.element);
+    if (!dot.value.empty()) {
+      text_ += '=';
+      print_quoted(dot.value);
+    }
+    text_ += ' ';
+    print_write(dot.actor, dot.birth, dot.stamp);
+  }
+
+  /// Printable ASCII as it is, all else as \x and two digits.
+  void print_quoted(std::string_view bytes) {
+    constexpr std::string_view digits = "0123456789abcdef";
+    text_ += '"';
+    for (const char byte : bytes) {
+      if (is_plain(byte)) {
+        text_ += byte;
+        continue;
+      }
+      const auto value = static_cast<unsigned char>(byte);
+      text_ += "\\x";
+      text_ += digits[value >> 4];
+      text_ += digits[value & 0xf];
+    }
+    text_ += '"';
+  }
+
   std::string text_;
+  std::size_t limit_ = 0;
 };
 
 class Parser {
@@ -105,8 +153,11 @@ class Parser {
     section("entries:[", state.entries);
     section("groups:[", state.groups);
     section("lattices:[", state.lattices);
+    section("sets:[", state.sets);
+    section("elements:[", state.dots);
     expect('}');
     if (!rest_.empty()) refuse("text follows its end");
+    if (!sets_are_sound(state)) refuse("an element is newer than its writer");
   }
 
  private:
@@ -229,6 +280,59 @@ class Parser {
     lattices.push_back(lattice);
   }
 
+  void append(std::vector<SetLife>& sets) {
+    SetLife life;
+    life.slot = slot_after(sets);
+    expect('@');
+    life.birth = stamp();
+    sets.push_back(life);
+  }
+
+  void append(std::vector<SetDot>& dots) {
+    SetDot dot;
+    dot.slot = small_number();
+    expect(':');
+    dot.element = quoted();
+    if (accept('=')) {
+      dot.value = quoted();
+      if (dot.value.empty()) refuse("an empty value is not written");
+    }
+    expect(' ');
+    dot.actor = actor();
+    expect('@');
+    dot.birth = stamp();
+    expect(" last ");
+    dot.stamp = stamp();
+    if (!dots.empty() && !precedes(dots.back(), dot)) refuse("elements are not in order");
+    dots.push_back(std::move(dot));
+  }
+
+  std::string quoted() {
+    std::string bytes;
+    expect('"');
+    while (!accept('"')) {
+      if (rest_.empty()) refuse("expected \"");
+      if (accept("\\x")) {
+        const unsigned high = hex_digit();
+        bytes += static_cast<char>(high << 4 | hex_digit());
+        if (is_plain(bytes.back())) refuse("a printable character is not escaped");
+      } else if (is_plain(rest_.front())) {
+        bytes += rest_.front();
+        rest_.remove_prefix(1);
+      } else {
+        refuse("expected a printable character");
+      }
+    }
+    return bytes;
+  }
+
+  unsigned hex_digit() {
+    const auto digit = std::string_view("0123456789abcdef").find(rest_.empty() ? ' ' : rest_.front());
+    if (digit == std::string_view::npos) refuse("expected a hexadecimal digit");
+    rest_.remove_prefix(1);
+    return static_cast<unsigned>(digit);
+  }
+
   std::string_view rest_;
   std::size_t size_;
   bool first_section_ = true;
@@ -246,7 +350,8 @@ RowState parse_text(std::string_view text) {
 
 void parse_text(std::string_view text, RowState& state) {
   state.clear();
-  if (text.size() > max_text_size) refuse_size();
+  const bool has_sets = text.find("sets:[") != std::string_view::npos;
+  if (text.size() > (has_sets ? max_text_size_with_sets : max_text_size)) refuse_size();
   Parser(text).run(state);
 }
 

@@ -19,11 +19,11 @@ constexpr std::string_view merge_prefix = "merge:";
 constexpr std::array<std::string_view, 3> option_names = {"delete", "ids", "row"};
 
 constexpr std::string_view possible_rules =
-    "Possible column rules: lww, group:<name>, counter, max, min, or, and, type, merge:<schema>.<function>. Options: "
+    "Possible column rules: lww, group:<name>, counter, max, min, or, and, set, type, merge:<schema>.<function>. Options: "
     "delete=latest|birth, "
     "ids=global|stepped|keep, row=lww(<column>).";
 
-constexpr std::array<std::pair<std::string_view, ColumnRule>, 7> plain_rules = {{
+constexpr std::array<std::pair<std::string_view, ColumnRule>, 8> plain_rules = {{
     {"lww", ColumnRule::lww},
     {"counter", ColumnRule::counter},
     {"max", ColumnRule::max},
@@ -31,6 +31,7 @@ constexpr std::array<std::pair<std::string_view, ColumnRule>, 7> plain_rules = {
     {"or", ColumnRule::logical_or},
     {"and", ColumnRule::logical_and},
     {"type", ColumnRule::typed},
+    {"set", ColumnRule::set},
 }};
 
 [[noreturn]] void refuse(const std::string& message, std::string_view hint = possible_rules) {
@@ -139,7 +140,7 @@ class RuleParser {
       set_function(entry, text.substr(merge_prefix.size()));
       return;
     }
-    if (text == "set" || text == "bounded" || text.starts_with("bounded(")) {
+    if (text == "bounded" || text.starts_with("bounded(")) {
       refuse("rule " + quoted(text) + " is not available in this version");
     }
     refuse("unknown rule " + quoted(text) + " for column " + quoted(entry.column));
@@ -291,6 +292,9 @@ Shape TableRules::shape(bool has_default_group) const {
       case ColumnRule::merge:
       case ColumnRule::typed:
         add_slot(shape.lattices, entry.slot);
+        break;
+      case ColumnRule::set:
+        add_slot(shape.sets, entry.slot);
         break;
     }
   }

@@ -15,7 +15,7 @@
 
 namespace meridian {
 
-enum class ColumnRule { lww, group, counter, max, min, logical_or, logical_and, typed, merge };
+enum class ColumnRule { lww, group, counter, max, min, logical_or, logical_and, set, typed, merge };
 enum class DeleteMode { by_birth, latest };
 enum class IdMode { unspecified, global, stepped, keep };
 

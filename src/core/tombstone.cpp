@@ -66,9 +66,10 @@ void bury(RowState& state, const Shape& shape, const Tombstone& tombstone) {
   if (state.live()) {
     keep_only(state.groups, burial);
     keep_only(state.lattices, burial);
+    keep_only(state.sets, burial);
+    keep_only(state.dots, burial);
   } else {
-    state.groups.clear();
-    state.lattices.clear();
+    state.clear();
   }
 }
 

@@ -3,6 +3,7 @@
 #include "pg/catalog.hpp"
 #include "pg/merge_function.hpp"
 #include "pg/row_plan.hpp"
+#include "pg/set_values.hpp"
 #include "pg/support/compat.hpp"
 #include "pg/support/function.hpp"
 #include "pg/types/columns.hpp"
@@ -130,6 +131,22 @@ void check_counter(Relation relation, Form_pg_attribute attribute) {
   }
 }
 
+void check_set(Form_pg_attribute attribute) {
+  const char* name = NameStr(attribute->attname);
+  if (!is_set_type(getBaseType(attribute->atttypid))) {
+    refuse(ERRCODE_DATATYPE_MISMATCH,
+           psprintf("column \"%s\" has type %s and cannot be a set", name, format_type_be(attribute->atttypid)),
+           "Sets are arrays of text, varchar, smallint, integer, bigint or uuid, and jsonb objects.");
+  }
+  if (DomainHasConstraints(attribute->atttypid)) {
+    refuse(ERRCODE_FEATURE_NOT_SUPPORTED,
+           psprintf("column \"%s\" has domain %s with constraints and cannot be a set", name,
+                    format_type_be(attribute->atttypid)),
+           "Elements that several nodes add unite, so the set may break the constraint on every node. Use the domain's "
+           "base type.");
+  }
+}
+
 void check_lattice(Form_pg_attribute attribute, ColumnRule rule) {
   const char* name = NameStr(attribute->attname);
   const bool boolean = rule == ColumnRule::logical_or || rule == ColumnRule::logical_and;
@@ -201,6 +218,7 @@ void check_column(Relation relation, const ColumnRuleEntry& entry) {
     refuse(ERRCODE_RESERVED_NAME, psprintf("column \"%s\" is Meridian's own", name), "Name another column.");
   }
   if (rule == ColumnRule::counter) check_counter(relation, attribute);
+  if (rule == ColumnRule::set) check_set(attribute);
   if (rule == ColumnRule::typed) check_typed(relation, attribute);
   if (rule == ColumnRule::merge) check_merge(relation, attribute, entry.schema.c_str(), entry.function.c_str());
   if (rule == ColumnRule::max || rule == ColumnRule::min || rule == ColumnRule::logical_or ||

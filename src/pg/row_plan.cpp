@@ -9,6 +9,7 @@
 #include "pg/catalog.hpp"
 #include "pg/merge_function.hpp"
 #include "pg/partition.hpp"
+#include "pg/set_values.hpp"
 #include "pg/support/compat.hpp"
 #include "pg/types/columns.hpp"
 
@@ -91,6 +92,8 @@ std::uint16_t position(const Shape& shape, ColumnRule rule, Slot slot) {
       return position(shape.groups, slot);
     case ColumnRule::counter:
       return position(shape.counters, slot);
+    case ColumnRule::set:
+      return position(shape.sets, slot);
     default:
       return position(shape.lattices, slot);
   }
@@ -139,9 +142,9 @@ void check_ruled_column(Relation relation, Form_pg_attribute attribute, ColumnRu
   const Oid type = getBaseType(attribute->atttypid);
   const bool number = type == INT2OID || type == INT4OID || type == INT8OID || type == NUMERICOID;
   const bool truth = rule == ColumnRule::logical_or || rule == ColumnRule::logical_and;
-  const bool merges = explicit_type(type) != TypeKind::none;
-  if ((rule != ColumnRule::counter || number) && (!truth || type == BOOLOID) && (rule != ColumnRule::typed || merges))
-    return;
+  const bool merges = rule != ColumnRule::typed || explicit_type(type) != TypeKind::none;
+  const bool fits_set = rule != ColumnRule::set || is_set_type(type);
+  if ((rule != ColumnRule::counter || number) && (!truth || type == BOOLOID) && merges && fits_set) return;
   ereport(ERROR,
           (errcode(ERRCODE_DATATYPE_MISMATCH),
            errmsg("column \"%s\" of table \"%s\" has type %s, which its rule does not fit", NameStr(attribute->attname),
@@ -236,6 +239,7 @@ void plan_rules(Relation relation, const Trigger* trigger, RowPlan* plan) {
   MemoryContextRegisterResetCallback(plan->context, callback);
   plan->shape = compiled.shape;
   plan->counter_attnums = static_cast<AttrNumber*>(palloc0(sizeof(AttrNumber) * (compiled.shape->counters.size() + 1)));
+  plan->set_attnums = static_cast<AttrNumber*>(palloc0(sizeof(AttrNumber) * (compiled.shape->sets.size() + 1)));
   for (int i = 0; i < compiled.column_count; ++i) {
     const AttrNumber attnum = get_attnum(RelationGetRelid(relation), compiled.columns[i].name);
     ColumnPlan* column = &plan->columns[attnum - 1];
@@ -244,6 +248,7 @@ void plan_rules(Relation relation, const Trigger* trigger, RowPlan* plan) {
     column->index = compiled.columns[i].index;
     if (column->rule == ColumnRule::typed) column->type_kind = explicit_type(column->base_type);
     if (column->rule == ColumnRule::counter) plan->counter_attnums[column->index] = attnum;
+    if (column->rule == ColumnRule::set) plan->set_attnums[column->index] = attnum;
     if (column->rule == ColumnRule::max || column->rule == ColumnRule::min) {
       const Oid type = TupleDescAttr(descriptor, attnum - 1)->atttypid;
       const TypeCacheEntry* cache = lookup_type_cache(type, TYPECACHE_LT_OPR);

@@ -24,7 +24,7 @@ inline constexpr char state_column_name[] = "_meridian";
 struct ColumnPlan {
   AttrNumber attnum;
   ColumnRule rule;      ///< columns without a rule: lww in the default group
-  std::uint16_t index;  ///< into Shape::groups, ::counters or ::lattices
+  std::uint16_t index;  ///< into Shape::groups, ::counters, ::lattices or ::sets
   bool skip;            ///< dropped, generated, or the state column itself
   bool is_key;
   bool is_varlena;
@@ -61,6 +61,7 @@ struct RowPlan {
   ColumnPlan* columns;  ///< by attnum - 1
   const Shape* shape;
   AttrNumber* counter_attnums;  ///< by index in Shape::counters
+  AttrNumber* set_attnums;      ///< by index in Shape::sets
   Oid key_index;
   int key_count;
   KeyColumn* keys;

@@ -1,5 +1,7 @@
 #include "pg/row_values.hpp"
 
+#include "pg/set_values.hpp"
+
 namespace meridian::pg {
 namespace {
 
@@ -171,11 +173,11 @@ Number* read_counters(const RowPlan* plan, const RowValues& row) {
   return counters;
 }
 
-ImageState read_image(Relation, const RowPlan* plan, const RowValues& row) {
+ImageState read_image(Relation relation, const RowPlan* plan, const RowValues& row) {
   const int i = plan->state_attnum - 1;
-  if (row.nulls[i]) return {{}, read_counters(plan, row)};
+  if (row.nulls[i]) return {{}, read_counters(plan, row), read_sets(relation, plan, row)};
   auto* state = reinterpret_cast<struct varlena*>(PG_DETOAST_DATUM_PACKED(row.values[i]));
-  return {{reinterpret_cast<const std::byte*>(VARDATA_ANY(state)), VARSIZE_ANY_EXHDR(state)}, nullptr};
+  return {{reinterpret_cast<const std::byte*>(VARDATA_ANY(state)), VARSIZE_ANY_EXHDR(state)}, nullptr, nullptr};
 }
 
 void write_counters(const RowPlan* plan, const Number* counters, RowValues* row) {

@@ -26,7 +26,7 @@ int compare_portably(Relation relation, AttrNumber column, const RowValues& a, c
 /// True if the primary keys are equal by the key's own operators.
 bool same_key(const RowPlan* plan, const RowValues& a, const RowValues& b);
 
-/// State and counters of a row. The counters are only filled in if the state is NULL.
+/// State, counters and sets of a row. The columns are only read if the state is NULL.
 ImageState read_image(Relation relation, const RowPlan* plan, const RowValues& row);
 Number* read_counters(const RowPlan* plan, const RowValues& row);
 Number* allocate_counters(const RowPlan* plan);

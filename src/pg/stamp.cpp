@@ -11,6 +11,7 @@
 #include "pg/late_insert.hpp"
 #include "pg/lattice.hpp"
 #include "pg/partition.hpp"
+#include "pg/set_values.hpp"
 #include "pg/stat_tables.hpp"
 #include "pg/tombstone.hpp"
 #include "pg/types/columns.hpp"
@@ -25,6 +26,8 @@ struct Changes {
   Slot* lattices;
   int lattice_count;
   bool counters;
+  bool sets;
+  SetColumn* set_columns;  ///< those that changed are given
 };
 
 // A column that merges by its type holds what this node made of it, whatever the user wrote: a new state that says so
@@ -78,20 +81,33 @@ void check_direction(Relation relation, const ColumnPlan& column, const RowValue
                    "Delete the row and insert it again to start over.")));
 }
 
-Changes find_changes(Relation relation, const RowPlan* plan, const RowValues& old_row, const RowValues& new_row) {
+// Sets are brought into their form in `new_row`. `rewritten`: that changed it, though a set may be what it was.
+Changes find_changes(Relation relation, const RowPlan* plan, const RowValues& old_row, RowValues* new_row,
+                     bool* rewritten) {
   const Shape& shape = *plan->shape;
-  Changes changes{static_cast<Slot*>(palloc(sizeof(Slot) * (shape.groups.size() + 1))), 0,
-                  static_cast<Slot*>(palloc(sizeof(Slot) * (shape.lattices.size() + 1))), 0, false};
+  Changes changes{static_cast<Slot*>(palloc(sizeof(Slot) * (shape.groups.size() + 1))),
+                  0,
+                  static_cast<Slot*>(palloc(sizeof(Slot) * (shape.lattices.size() + 1))),
+                  0,
+                  false,
+                  false,
+                  shape.sets.empty() ? nullptr : allocate_sets(plan)};
   auto* group_changed = static_cast<bool*>(palloc0(shape.groups.size() + 1));
   auto* lattice_changed = static_cast<bool*>(palloc0(shape.lattices.size() + 1));
   for (int i = 0; i < plan->column_count; ++i) {
     const ColumnPlan& column = plan->columns[i];
-    if (column.skip || same_image(relation, column.attnum, old_row, new_row)) continue;
+    if (column.skip || same_image(relation, column.attnum, old_row, *new_row)) continue;
     if (column.rule == ColumnRule::counter) {
       changes.counters = true;
+    } else if (column.rule == ColumnRule::set) {
+      *rewritten = true;
+      const SetColumn set = normalize_set(relation, plan, column.attnum, !old_row.nulls[i], new_row);
+      if (same_image(relation, column.attnum, old_row, *new_row)) continue;
+      changes.set_columns[column.index] = set;
+      changes.sets = true;
     } else if (is_lattice(column.rule)) {
       if (column.rule != ColumnRule::typed && column.rule != ColumnRule::merge) {
-        check_direction(relation, column, old_row, new_row);
+        check_direction(relation, column, old_row, *new_row);
       }
       lattice_changed[column.index] = true;
     } else {
@@ -123,6 +139,15 @@ HeapTuple keep_state(Relation relation, const RowPlan* plan, const RowValues& ol
   return form(relation, *new_row);
 }
 
+// A row from before replication may hold its elements in any order, and NULLs among them.
+void normalize_unchanged_sets(Relation relation, const RowPlan* plan, const Changes& changes, RowValues* row) {
+  for (std::size_t s = 0; s < plan->shape->sets.size(); ++s) {
+    if (changes.set_columns[s].given) continue;
+    const AttrNumber column = plan->set_attnums[s];
+    write_set(plan, column, read_set(relation, plan, column, *row, SetReading::lenient), row);
+  }
+}
+
 void bury_old_key(Relation relation, const RowPlan* plan, const RowValues& row) {
   const ImageState image = read_image(relation, plan, row);
   const Actor actor = local_actor();
@@ -144,7 +169,11 @@ HeapTuple stamp_state_insert(Relation relation, const RowPlan* plan, HeapTuple t
   fetch_external_values(relation, plan, &row);
   absorb_typed(relation, plan, nullptr, &row);
   const Number* counters = read_counters(plan, row);
-  write_state(plan, stamp_insert(*plan->shape, actor, tick(), counters), &row);
+  SetColumn* sets = plan->shape->sets.empty() ? nullptr : allocate_sets(plan);
+  for (std::size_t s = 0; s < plan->shape->sets.size(); ++s) {
+    sets[s] = normalize_set(relation, plan, plan->set_attnums[s], false, &row);
+  }
+  write_state(plan, stamp_insert(*plan->shape, actor, tick(), counters, sets), &row);
   count_stat(plan->relation, Stat::stamped);
   return form(relation, row);
 }
@@ -161,15 +190,20 @@ HeapTuple stamp_state_update(Relation relation, const RowPlan* plan, HeapTuple o
   // A merge function is told the stamp of the write before it is known whether it changes anything.
   const Hlc early = plan->has_merge_function ? tick() : Hlc{};
   const bool combined = plan->has_merge_function && keep_inflationary(relation, plan, early, old_row, &new_row);
-  const bool rewritten = absorbed || combined;
-  const Changes changes = find_changes(relation, plan, old_row, new_row);
-  if (changes.group_count == 0 && changes.lattice_count == 0 && !changes.counters) {
+  bool rewritten = absorbed || combined;
+  const Changes changes = find_changes(relation, plan, old_row, &new_row, &rewritten);
+  if (changes.group_count == 0 && changes.lattice_count == 0 && !changes.counters && !changes.sets) {
     return keep_state(relation, plan, old_row, &new_row, new_tuple, rewritten);
   }
   const Hlc stamp = plan->has_merge_function ? early : tick();
   const Actor actor = local_actor();
-  const LocalChange change{changes.groups,        changes.group_count,          changes.lattices,
-                           changes.lattice_count, read_counters(plan, old_row), read_counters(plan, new_row)};
+  const LocalChange change{.groups = changes.groups,
+                           .group_count = changes.group_count,
+                           .lattices = changes.lattices,
+                           .lattice_count = changes.lattice_count,
+                           .before = read_counters(plan, old_row),
+                           .after = read_counters(plan, new_row),
+                           .sets = changes.set_columns};
   const ImageState old_image = read_image(relation, plan, old_row);
   StateBytes state;
   Number* counters = allocate_counters(plan);
@@ -180,6 +214,7 @@ HeapTuple stamp_state_update(Relation relation, const RowPlan* plan, HeapTuple o
     stamp_update(*plan->shape, actor, above, old_image, change, &state, counters, &exceed);
   }
   write_state(plan, state, &new_row);
+  if (old_row.nulls[plan->state_attnum - 1]) normalize_unchanged_sets(relation, plan, changes, &new_row);
   if (changes.counters) write_counters(plan, counters, &new_row);
   fetch_external_values(relation, plan, &new_row);
   count_stat(plan->relation, Stat::stamped);

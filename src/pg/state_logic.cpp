@@ -1,5 +1,6 @@
 #include "pg/lattice.hpp"
 #include "pg/row_logic.hpp"
+#include "pg/set_values.hpp"
 
 namespace meridian::pg {
 namespace {
@@ -25,30 +26,46 @@ Take break_tie(Relation relation, const RowPlan* plan, std::uint16_t group, cons
   return winner;
 }
 
-struct Decisions {
-  Take* groups;
-  Take* lattices;
-  Number* counters;
-};
-
 Decisions allocate_decisions(const RowPlan* plan) {
-  return {static_cast<Take*>(palloc0(plan->shape->groups.size() + 1)),
-          static_cast<Take*>(palloc0(plan->shape->lattices.size() + 1)), allocate_counters(plan)};
+  Decisions decisions{.groups = static_cast<Take*>(palloc0(plan->shape->groups.size() + 1)),
+                      .lattices = static_cast<Take*>(palloc0(plan->shape->lattices.size() + 1)),
+                      .counters = allocate_counters(plan)};
+  if (plan->shape->sets.empty()) return decisions;
+  decisions.set_takes = static_cast<Take*>(palloc0(plan->shape->sets.size()));
+  decisions.sets = allocate_sets(plan);
+  return decisions;
+}
+
+// Contents that belong to neither side. Returns true if one of them differs from what the row holds.
+bool write_sets(Relation relation, const RowPlan* plan, const Decisions& decisions, const RowValues& before,
+                RowValues* row) {
+  bool differs = false;
+  for (std::size_t s = 0; s < plan->shape->sets.size(); ++s) {
+    if (!decisions.sets[s].given) continue;
+    write_set(plan, plan->set_attnums[s], decisions.sets[s], row);
+    differs = differs || !same_image(relation, plan->set_attnums[s], before, *row);
+  }
+  return differs;
+}
+
+RowValues copy_values(const RowPlan* plan, const RowValues& row) {
+  const RowValues copy = allocate_values(plan);
+  std::memcpy(copy.values, row.values, sizeof(Datum) * plan->column_count);
+  std::memcpy(copy.nulls, row.nulls, sizeof(bool) * plan->column_count);
+  return copy;
 }
 
 bool takes_incoming(const ColumnPlan& column, const Decisions& decisions, bool has_groups) {
   // Keys are equal by their operator, but may look different (1.0 and 1.00): they go with the first group.
-  if (column.is_key) {
-    if (has_groups && decisions.groups[0] == Take::incoming) take(incoming, i, row);
-    return;
-  }
+  if (column.is_key) return has_groups && decisions.groups[0] == Take::incoming;
   switch (column.rule) {
     case ColumnRule::lww:
     case ColumnRule::group:
-      if (decisions.groups[column.index] == Take::incoming) take(incoming, i, row);
-      return;
+      return decisions.groups[column.index] == Take::incoming;
     case ColumnRule::counter:
-      return;
+      return false;
+    case ColumnRule::set:
+      return decisions.set_takes[column.index] == Take::incoming;
     default:
       break;
   }
@@ -92,9 +109,7 @@ bool may_rise(Relation relation, const RowPlan* plan, const Decisions& decisions
 bool counters_went_astray(Relation relation, const RowPlan* plan, const Decisions& decisions, const RowValues& local) {
   // What a NULL state stands for is read from the values themselves.
   if (plan->shape->counters.empty() || local.nulls[plan->state_attnum - 1]) return false;
-  RowValues summed = allocate_values(plan);
-  std::memcpy(summed.values, local.values, sizeof(Datum) * plan->column_count);
-  std::memcpy(summed.nulls, local.nulls, sizeof(bool) * plan->column_count);
+  RowValues summed = copy_values(plan, local);
   write_counters(plan, decisions.counters, &summed);
   for (std::size_t c = 0; c < plan->shape->counters.size(); ++c) {
     if (!same_image(relation, plan->counter_attnums[c], local, summed)) return true;
@@ -114,7 +129,7 @@ Verdict by_state::merge_rows(Relation relation, const RowPlan* plan, const RowVa
   const Shape& shape = *plan->shape;
   const Decisions decisions = allocate_decisions(plan);
   const MergeResult merge = merge_states(shape, read_image(relation, plan, local), read_image(relation, plan, incoming),
-                                         tombstone, decisions.groups, decisions.lattices, decisions.counters);
+                                         tombstone, decisions);
   Verdict verdict{};
   if (!merge.live)
     return {
@@ -129,19 +144,20 @@ Verdict by_state::merge_rows(Relation relation, const RowPlan* plan, const RowVa
   verdict.merged = verdict.conflict;
   verdict.kind = merge.strangers ? "insert_insert" : "update_update";
   verdict.winner = winner_of(merge);
-  const bool changed =
-      merge.state_changed || values_differ || counters_went_astray(relation, plan, decisions, local);
-  if (!changed && !may_rise(relation, plan, decisions, local, incoming)) {
+  bool changed = merge.state_changed || values_differ || counters_went_astray(relation, plan, decisions, local);
+  const bool look_closer = !shape.sets.empty() || may_rise(relation, plan, decisions, local, incoming);
+  if (!changed && !look_closer) {
     verdict.action = Action::keep;
     return verdict;
   }
-  verdict.row = copy_of(plan, local);
+  verdict.row = copy_values(plan, local);
   // Two rows from before replication stay one: NULL, whichever arrived first.
   const int state = plan->state_attnum - 1;
   if (!local.nulls[state] || !incoming.nulls[state]) write_state(plan, merge.state, &verdict.row);
   write_counters(plan, decisions.counters, &verdict.row);
-  const bool rose = take_values(relation, plan, decisions, local, incoming, &verdict.row);
-  if (!changed && !rose) verdict.action = Action::keep;
+  changed = write_sets(relation, plan, decisions, local, &verdict.row) || changed;
+  changed = take_values(relation, plan, decisions, local, incoming, &verdict.row) || changed;
+  verdict.action = changed ? Action::replace : Action::keep;
   return verdict;
 }
 
@@ -150,8 +166,8 @@ Verdict by_state::bury_row(Relation relation, const RowPlan* plan, const RowValu
   Verdict verdict{};
   const ImageState image = read_image(relation, plan, row);
   verdict.conflict = unseen_by_deleter(*plan->shape, image, tombstone);
-  Number* counters = allocate_counters(plan);
-  const MergeResult rest = bury_state(*plan->shape, image, tombstone, counters);
+  const Decisions decisions = allocate_decisions(plan);
+  const MergeResult rest = bury_state(*plan->shape, image, tombstone, decisions);
   if (!rest.live) {
     verdict.action = Action::remove;
     return verdict;
@@ -161,9 +177,10 @@ Verdict by_state::bury_row(Relation relation, const RowPlan* plan, const RowValu
     return verdict;
   }
   verdict.action = Action::replace;
-  verdict.row = copy_of(plan, row);
+  verdict.row = copy_values(plan, row);
   write_state(plan, rest.state, &verdict.row);
-  write_counters(plan, counters, &verdict.row);
+  write_counters(plan, decisions.counters, &verdict.row);
+  write_sets(relation, plan, decisions, row, &verdict.row);
   return verdict;
 }
 

@@ -1,5 +1,6 @@
 #include "pg/state_ops.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <optional>
 #include <span>
@@ -23,6 +24,8 @@ struct Recalled {
 struct Scratch {
   Bytes state;
   std::vector<std::string> texts;
+  std::vector<std::vector<SetElement>> sets;
+  std::vector<ElementBytes> elements;
   Recalled local;
   Recalled incoming;
 };
@@ -62,6 +65,22 @@ Contributions contributions(const Shape& shape, const Number* counters) {
   return result;
 }
 
+// The sets that are given and not NULL.
+std::vector<SetContent> contents(const Shape& shape, const SetColumn* sets) {
+  std::vector<SetContent> result;
+  for (std::size_t i = 0; i < shape.sets.size(); ++i) {
+    if (!sets[i].given || sets[i].is_null) continue;
+    SetContent& content = result.emplace_back(SetContent{shape.sets[i], {}});
+    content.elements.reserve(static_cast<std::size_t>(sets[i].count));
+    for (int e = 0; e < sets[i].count; ++e) {
+      const ElementBytes& element = sets[i].elements[e];
+      content.elements.push_back({std::string(element.data, element.size),
+                                  element.value == nullptr ? "" : std::string(element.value, element.value_size)});
+    }
+  }
+  return result;
+}
+
 // Boost 1.74's iterators do not model the standard's contiguous range.
 std::span<const Contribution> view(const Contributions& amounts) { return {amounts.data(), amounts.size()}; }
 
@@ -82,7 +101,8 @@ Contributions countable(const Shape& shape, const Number* counters) {
 RowState read(const Shape& shape, const ImageState& image) {
   if (image.state.data != nullptr) return decode({image.state.data, image.state.size});
   const Contributions counters = countable(shape, image.counters);
-  return state_before_replication(shape, view(counters));
+  if (shape.sets.empty()) return state_before_replication(shape, view(counters));
+  return state_before_replication(shape, view(counters), contents(shape, image.sets));
 }
 
 // As `read`, but decodes only if `memory` holds another state. The result is valid until the next call with the same
@@ -137,6 +157,37 @@ void put_counters(const Shape& shape, const RowState& state, Number* out) {
   }
 }
 
+// Contents of the sets that `wanted(index)` says. They stay valid together until the next call.
+template <typename Wanted>
+void put_sets(const Shape& shape, const RowState& state, SetColumn* out, Wanted wanted) {
+  auto& sets = scratch().sets;
+  auto& elements = scratch().elements;
+  sets.resize(shape.sets.size());
+  elements.clear();
+  std::size_t total = 0;
+  for (std::size_t i = 0; i < shape.sets.size(); ++i) {
+    out[i] = SetColumn{};
+    sets[i].clear();
+    if (!wanted(i)) continue;
+    sets[i] = elements_of(state, shape.sets[i]);
+    total += sets[i].size();
+    out[i].given = true;
+    out[i].is_null = !is_written(state, shape.sets[i]);
+    out[i].count = static_cast<int>(sets[i].size());
+  }
+  elements.reserve(total);  // so that what points into it stays
+  for (std::size_t i = 0; i < shape.sets.size(); ++i) {
+    out[i].elements = elements.data() + elements.size();
+    for (const SetElement& element : sets[i]) {
+      elements.push_back({element.bytes.data(), element.bytes.size(), element.value.data(), element.value.size()});
+    }
+  }
+}
+
+bool same_dots(const RowState& a, const RowState& b, Slot slot) {
+  return is_written(a, slot) == is_written(b, slot) && std::ranges::equal(dots_of(a, slot), dots_of(b, slot));
+}
+
 // NEW - OLD per counter. A counter that becomes NULL would have to forget what other nodes added.
 Contributions deltas(const Shape& shape, const LocalChange& change) {
   Contributions result;
@@ -189,9 +240,9 @@ void note_losses(const RowState& local, const RowState& incoming, const SlotDeci
 
 }  // namespace
 
-StateBytes stamp_insert(const Shape& shape, Actor actor, Hlc stamp, const Number* counters) {
+StateBytes stamp_insert(const Shape& shape, Actor actor, Hlc stamp, const Number* counters, const SetColumn* sets) {
   const Contributions amounts = contributions(shape, counters);
-  return put(insert_row(shape, actor, stamp, view(amounts)));
+  return put(insert_row(shape, actor, stamp, view(amounts), contents(shape, sets)));
 }
 
 bool stamp_update(const Shape& shape, Actor actor, Hlc stamp, const ImageState& old_row, const LocalChange& change,
@@ -200,17 +251,19 @@ bool stamp_update(const Shape& shape, Actor actor, Hlc stamp, const ImageState& 
   *exceed = state.highest_stamp();
   if (stamp <= *exceed) return false;
   const Contributions amounts = deltas(shape, change);
+  const std::vector<SetContent> sets = contents(shape, change.sets);
   update_row(state, shape, actor, stamp,
              {.groups = {change.groups, static_cast<std::size_t>(change.group_count)},
               .deltas = view(amounts),
-              .lattices = {change.lattices, static_cast<std::size_t>(change.lattice_count)}});
+              .lattices = {change.lattices, static_cast<std::size_t>(change.lattice_count)},
+              .sets = sets});
   *state_out = put(state);
   put_counters(shape, state, counters_out);
   return true;
 }
 
 MergeResult merge_states(const Shape& shape, const ImageState& local, const ImageState& incoming,
-                         const TombstoneData& tombstone, Take* groups_out, Take* lattices_out, Number* counters_out) {
+                         const TombstoneData& tombstone, const Decisions& out) {
   const RowState& mine = recall(scratch().local, shape, local);
   const RowState& theirs = recall(scratch().incoming, shape, incoming);
   const Merge merged = merge(mine, theirs, shape, read(tombstone));
@@ -220,19 +273,27 @@ MergeResult merge_states(const Shape& shape, const ImageState& local, const Imag
     for (const SlotDecision& decision : merged.groups) note_losses(mine, theirs, decision, &result);
   }
   for (std::size_t i = 0; i < shape.groups.size(); ++i) {
-    groups_out[i] = Take::local;
+    out.groups[i] = Take::local;
     for (const SlotDecision& decision : merged.groups) {
-      if (decision.slot == shape.groups[i]) groups_out[i] = decision.take;
+      if (decision.slot == shape.groups[i]) out.groups[i] = decision.take;
     }
-    if (groups_out[i] == Take::either) result.compare_values = true;
+    if (out.groups[i] == Take::either) result.compare_values = true;
   }
   for (std::size_t i = 0; i < shape.lattices.size(); ++i) {
-    lattices_out[i] = Take::local;
+    out.lattices[i] = Take::local;
     for (const SlotDecision& decision : merged.lattices) {
-      if (decision.slot == shape.lattices[i]) lattices_out[i] = decision.take;
+      if (decision.slot == shape.lattices[i]) out.lattices[i] = decision.take;
     }
   }
-  put_counters(shape, merged.state, counters_out);
+  put_counters(shape, merged.state, out.counters);
+  if (!shape.sets.empty()) {
+    // Rows from before replication may hold their elements in any order.
+    const bool any_order = local.state.data == nullptr || incoming.state.data == nullptr;
+    for (std::size_t i = 0; i < shape.sets.size(); ++i) {
+      out.set_takes[i] = merged.sets.empty() || any_order ? Take::combine : merged.sets[i].take;
+    }
+    put_sets(shape, merged.state, out.sets, [&](std::size_t i) { return out.set_takes[i] == Take::combine; });
+  }
   // Equal states have equal bytes.
   const bool theirs_as_it_is = incoming.state.data != nullptr && merged.state == theirs;
   result.state = theirs_as_it_is ? incoming.state : put(merged.state);
@@ -243,11 +304,14 @@ MergeResult merge_states(const Shape& shape, const ImageState& local, const Imag
 }
 
 MergeResult bury_state(const Shape& shape, const ImageState& image, const TombstoneData& tombstone,
-                       Number* counters_out) {
+                       const Decisions& out) {
   const RowState before = read(shape, image);
   RowState state = before;
   bury(state, shape, read(tombstone));
-  put_counters(shape, state, counters_out);
+  put_counters(shape, state, out.counters);
+  if (!shape.sets.empty()) {
+    put_sets(shape, state, out.sets, [&](std::size_t i) { return !same_dots(before, state, shape.sets[i]); });
+  }
   MergeResult result;
   result.state = put(state);
   result.state_changed = state != before;

@@ -25,17 +25,34 @@ struct Number {
   std::size_t length = 0;
 };
 
+/// An element of a set column, as core/row_set.hpp; `value` is the text of a jsonb key's value.
+struct ElementBytes {
+  const char* data = nullptr;
+  std::size_t size = 0;
+  const char* value = nullptr;
+  std::size_t value_size = 0;
+};
+
+/// The contents of a set column.
+struct SetColumn {
+  const ElementBytes* elements = nullptr;
+  int count = 0;
+  bool is_null = false;
+  bool given = false;  ///< if not, this is no statement about the column
+};
+
 /// Encoded row state. `data == nullptr` stands for SQL NULL: the row was there before replication.
 struct StateBytes {
   const std::byte* data = nullptr;
   std::size_t size = 0;
 };
 
-/// One side of a merge: its state, and its counter columns (in the order of `Shape::counters`), which are only
-/// looked at if the state is NULL.
+/// One side of a merge: its state, and its counter and set columns (in the order of `Shape::counters` and
+/// `Shape::sets`), which are only looked at if the state is NULL.
 struct ImageState {
   StateBytes state;
   const Number* counters = nullptr;
+  const SetColumn* sets = nullptr;
 };
 
 /// A tombstone as the catalog stores it; all zero if the key was never deleted.
@@ -52,8 +69,9 @@ struct LocalChange {
   int group_count = 0;
   const Slot* lattices = nullptr;
   int lattice_count = 0;
-  const Number* before = nullptr;  ///< counters of OLD, in the order of Shape::counters
-  const Number* after = nullptr;   ///< counters of NEW
+  const Number* before = nullptr;   ///< counters of OLD, in the order of Shape::counters
+  const Number* after = nullptr;    ///< counters of NEW
+  const SetColumn* sets = nullptr;  ///< in the order of Shape::sets; those that changed are given
 };
 
 /// What a merge decided, without column values.
@@ -69,7 +87,7 @@ struct MergeResult {
 };
 
 /// State of a freshly inserted row.
-StateBytes stamp_insert(const Shape& shape, Actor actor, Hlc stamp, const Number* counters);
+StateBytes stamp_insert(const Shape& shape, Actor actor, Hlc stamp, const Number* counters, const SetColumn* sets);
 
 /// State after a local UPDATE of a row in state `old_row`. Returns false, and the stamp to exceed in `*exceed`, if
 /// `stamp` is not larger than every stamp of the row. `counters_out` (one per counter) receives the columns' values
@@ -77,14 +95,23 @@ StateBytes stamp_insert(const Shape& shape, Actor actor, Hlc stamp, const Number
 bool stamp_update(const Shape& shape, Actor actor, Hlc stamp, const ImageState& old_row, const LocalChange& change,
                   StateBytes* state_out, Number* counters_out, Hlc* exceed);
 
-/// Merges `incoming` into `local` under `tombstone`. The arrays have one element per group, lattice and counter of the
-/// shape.
-MergeResult merge_states(const Shape& shape, const ImageState& local, const ImageState& incoming,
-                         const TombstoneData& tombstone, Take* groups_out, Take* lattices_out, Number* counters_out);
+/// Where a merge says whose values the columns take. The arrays have one element per group, lattice, counter and set of
+/// the shape. A set whose contents are given takes them; else it takes what its element of `set_takes` says.
+struct Decisions {
+  Take* groups = nullptr;
+  Take* lattices = nullptr;
+  Number* counters = nullptr;
+  Take* set_takes = nullptr;
+  SetColumn* sets = nullptr;
+};
 
-/// Removes from one image what the tombstone killed; `counters_out` as in merge_states.
+/// Merges `incoming` into `local` under `tombstone`.
+MergeResult merge_states(const Shape& shape, const ImageState& local, const ImageState& incoming,
+                         const TombstoneData& tombstone, const Decisions& out);
+
+/// Removes from one image what the tombstone killed; counters and sets as in merge_states.
 MergeResult bury_state(const Shape& shape, const ImageState& image, const TombstoneData& tombstone,
-                       Number* counters_out);
+                       const Decisions& out);
 
 /// True if `incoming` holds a life (or, with delete=latest, an actor) that `local` does not know: a tombstone of the
 /// key may have killed it, so it must be looked up before they merge.

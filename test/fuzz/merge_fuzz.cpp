@@ -27,6 +27,7 @@ std::optional<RowState> take_state(std::span<const std::byte>& input) {
 Shape shape_for(const RowState& state, bool latest) {
   Shape shape;
   for (const GroupStamp& group : state.groups) shape.groups.push_back(group.slot);
+  for (const SetLife& life : state.sets) shape.sets.push_back(life.slot);
   if (latest) shape.delete_latest = true;
   return shape;
 }
@@ -51,5 +52,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   bury(buried_later, shape, floor);
   // Only reachable states promise that a group dies with its life; here it is enough that the entries agree.
   fuzz::check(buried_later.entries == ab.state.entries, "burial commutes with merge");
+  fuzz::check(buried_later.dots == ab.state.dots, "burial commutes with the merge of sets");
+  fuzz::check(sets_are_sound(ab.state), "a merged set is sound");
   return 0;
 }

@@ -29,6 +29,7 @@ Operation insert_operation(const Shape& shape, int table, int key, Actor actor, 
   }
   operation.lattices = 0xff;
   operation.lattice_values = values.lattices;
+  operation.added = values.sets;
   return operation;
 }
 
@@ -45,7 +46,7 @@ RowState Node::state_of(int table, int key) const {
   if (!row.present) return {};
   if (!row.before_replication) return row.state;
   const Shape& shape = world_->shape(table);
-  return state_before_replication(shape, contributions_of(shape, row.values));
+  return state_before_replication(shape, contributions_of(shape, row.values), contents_of(shape, row.values));
 }
 
 Tombstone Node::known_deletes(const Cell& cell) const {
@@ -54,7 +55,8 @@ Tombstone Node::known_deletes(const Cell& cell) const {
   return all;
 }
 
-void Node::refresh_counters(const Shape& shape, Cell& cell) const {
+void Node::refresh_values(const Shape& shape, Cell& cell) const {
+  for (std::size_t i = 0; i < shape.sets.size(); ++i) cell.values.sets[i] = set_of(cell.state, shape.sets[i]);
   for (std::size_t i = 0; i < shape.counters.size(); ++i)
     cell.values.counters[i] = cell.state.counter(shape.counters[i]);
 }
@@ -98,7 +100,7 @@ void Node::insert(int table, int key, const Values& values, Transaction& out) {
   row.present = true;
   row.before_replication = false;
   row.values = values;
-  row.state = insert_row(shape, actor, stamp, contributions_of(shape, values));
+  row.state = insert_row(shape, actor, stamp, contributions_of(shape, values), contents_of(shape, values));
   row.ghost.add(world_->log(insert_operation(shape, table, key, actor, stamp, values)));
   world_->trace([&] {
     return "node " + std::to_string(index_) + " inserts " + name_of(table, key) + " " + describe(shape, values) +
@@ -144,13 +146,19 @@ void Node::update(int table, int key, const Change& change, Transaction& out) {
     operation.lattices |= static_cast<std::uint8_t>(1U << i);
   }
   operation.lattice_values = values.lattices;
-  if (groups.empty() && deltas.empty() && lattices.empty()) return;
+  std::vector<SetContent> sets;
+  for (std::size_t i = 0; i < shape.sets.size(); ++i) {
+    if (!change.sets[i]) continue;
+    sets.push_back(content_of(shape.sets[i], *change.sets[i]));
+    note_set_write(*world_, shape, row, i, *change.sets[i], operation);
+  }
+  if (groups.empty() && deltas.empty() && lattices.empty() && sets.empty()) return;
 
-  update_row(state, shape, operation.actor, stamp, RowUpdate{groups, deltas, lattices});
+  update_row(state, shape, operation.actor, stamp, RowUpdate{groups, deltas, lattices, sets});
   row.state = state;
   row.before_replication = false;
   row.values = values;
-  refresh_counters(shape, row);
+  refresh_values(shape, row);
   row.ghost.add(world_->log(operation));
   world_->trace([&] {
     return "node " + std::to_string(index_) + " updates " + name_of(table, key) + " to " + describe(shape, row.values) +

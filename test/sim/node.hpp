@@ -42,6 +42,7 @@ struct Change {
   std::uint8_t groups = 0;  ///< bit i: writes group i
   std::array<std::optional<Decimal>, max_counters> deltas;
   std::array<std::optional<std::int64_t>, max_lattices> raises;
+  std::array<std::optional<SetValue>, max_sets> sets;  ///< whole new contents
   std::uint8_t missing = 0;  ///< bit i: the values of group i do not travel, unless this change writes them
 };
 
@@ -120,7 +121,8 @@ class Node {
   Hlc tick(Hlc above) noexcept;
   [[nodiscard]] Image image_of(int table, int key, std::uint8_t missing) const;
   [[nodiscard]] Tombstone known_deletes(const Cell& cell) const;
-  void refresh_counters(const Shape& shape, Cell& cell) const;
+  /// Counters and sets are what the state says.
+  void refresh_values(const Shape& shape, Cell& cell) const;
 
   void apply_item(const Item& item, int from);
   void receive(const Image& image, int from);

@@ -12,6 +12,10 @@ namespace {
 
 std::string name_of(int table, int key) { return "t" + std::to_string(table) + "/k" + std::to_string(key); }
 
+RowState image_before_replication(const Shape& shape, const Values& values) {
+  return state_before_replication(shape, contributions_of(shape, values), contents_of(shape, values));
+}
+
 }  // namespace
 
 bool Node::can_apply(const Transaction& transaction) const {
@@ -35,7 +39,7 @@ void Node::park(Item item, int from) { parked_.push_back(Parked{from, std::move(
 void Node::receive(const Image& arrived, int from) {
   Image image = arrived;
   const Shape& shape = world_->shape(image.table);
-  if (image.before_replication) image.state = state_before_replication(shape, contributions_of(shape, image.values));
+  if (image.before_replication) image.state = image_before_replication(shape, image.values);
   const Hlc highest = image.state.highest_stamp();
   if (too_far_ahead(highest, physical_ms(), world_->plan.max_skew_ms)) {
     if (!world_->is(Variant::parked_escapes)) {
@@ -68,6 +72,10 @@ Values Node::merged_values(const Image& image, const Cell& row, const Merge& mer
       values.lattices[i] =
           combine(world_->table(image.table).lattice_rules[i], values.lattices[i], image.values.lattices[i]);
     }
+  }
+  for (std::size_t i = 0; i < merge.sets.size(); ++i) {
+    if (merge.sets[i].take == Take::incoming) values.sets[i] = image.values.sets[i];
+    if (merge.sets[i].take == Take::combine) values.sets[i] = set_of(merge.state, shape.sets[i]);
   }
   return values;
 }
@@ -112,7 +120,9 @@ void Node::merge_image(const Image& image, int from) {
   row.present = true;
   if (!row.before_replication) {
     row.state = merge.state;
-    refresh_counters(shape, row);
+    const auto decided = row.values.sets;
+    refresh_values(shape, row);
+    if (world_->is(Variant::none) && decided != row.values.sets) throw Violation("a merge takes the wrong set");
   }
   world_->trace([&] {
     return "node " + std::to_string(index_) + " merges " + name_of(image.table, image.key) + " from node " +
@@ -182,7 +192,7 @@ void Node::bury_cell(const Grave& grave) {
   row.before_replication = false;
   row.state = std::move(state);
   if (row.present) {
-    refresh_counters(shape, row);
+    refresh_values(shape, row);
   } else {
     row.values = Values{};
     row.state = RowState{};
@@ -192,6 +202,7 @@ void Node::bury_cell(const Grave& grave) {
 void Node::bury_image(Image& image, const Tombstone& tombstone, const OperationSet& deletes) const {
   const Shape& shape = world_->shape(image.table);
   world_->model.bury(image.state, shape, tombstone);
+  for (std::size_t i = 0; i < shape.sets.size(); ++i) image.values.sets[i] = set_of(image.state, shape.sets[i]);
   image.ghost.writes = living_writes(*world_, shape, image.ghost.writes, deletes);
   for (OperationSet& group : image.ghost.groups) group = living_writes(*world_, shape, group, deletes);
 }

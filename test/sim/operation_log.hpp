@@ -63,8 +63,10 @@ struct Operation {
   std::array<std::optional<std::int64_t>, max_counters> deltas;  ///< hundredths
   std::uint8_t lattices = 0;                                     ///< bit i: wrote lattice column i
   std::array<std::optional<std::int64_t>, max_lattices> lattice_values;
-  Hlc floor;          ///< of a delete: largest birth that the deleter saw
-  OperationSet seen;  ///< of a delete: the live writes that the deleter saw
+  std::array<std::optional<SetValue>, max_sets> added;         ///< per set that was written: the elements that it added
+  std::array<std::map<int, OperationSet>, max_sets> replaced;  ///< per element: the adds that it saw and undid
+  Hlc floor;                                                   ///< of a delete: largest birth that the deleter saw
+  OperationSet seen;                                           ///< of a delete: the live writes that the deleter saw
 };
 
 /// What a row or an image knows: all writes it holds, and per group the writes that its values reflect (fewer, if

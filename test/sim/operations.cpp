@@ -29,6 +29,20 @@ std::optional<std::int64_t> random_lattice(Prng& random, ColumnRule rule) {
   return logical ? random.below(2) : random.below(50);
 }
 
+/// Some elements added, some removed, some given another value.
+SetValue changed_set(Prng& random, SetValue value, bool has_values) {
+  for (int element = 0; element < max_elements; ++element) {
+    if (!random.chance(35)) continue;
+    const bool remove = value.contains(element) && (!has_values || random.chance(50));
+    if (remove) {
+      value.erase(element);
+    } else {
+      value[element] = has_values ? random.between(1, 9) : 0;
+    }
+  }
+  return value;
+}
+
 }  // namespace
 
 Values History::random_values(Prng& random, const TableKind& kind) const {
@@ -41,6 +55,9 @@ Values History::random_values(Prng& random, const TableKind& kind) const {
   }
   for (std::size_t i = 0; i < kind.shape.lattices.size(); ++i) {
     values.lattices[i] = random_lattice(random, kind.lattice_rules[i]);
+  }
+  for (std::size_t i = 0; i < kind.shape.sets.size(); ++i) {
+    if (!random.chance(20)) values.sets[i] = changed_set(random, SetValue{}, kind.set_has_values[i]);
   }
   return values;
 }
@@ -56,6 +73,11 @@ void History::random_update(Prng& random, int index, int table, int key, Transac
   }
   for (std::size_t i = 0; i < kind.shape.lattices.size(); ++i) {
     if (random.chance(40)) change.raises[i] = random_lattice(random, kind.lattice_rules[i]);
+  }
+  const Values& before = node(index).cell(table, key).values;
+  for (std::size_t i = 0; i < kind.shape.sets.size(); ++i) {
+    if (random.chance(50))
+      change.sets[i] = changed_set(random, before.sets[i].value_or(SetValue{}), kind.set_has_values[i]);
   }
   if (world_.plan.missing_values && random.chance(60)) change.missing = static_cast<std::uint8_t>(random.below(256));
   const auto all = static_cast<std::uint8_t>((1U << kind.shape.groups.size()) - 1);

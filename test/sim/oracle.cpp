@@ -87,6 +87,57 @@ void check_lattices(const World& world, const TableKind& kind, const Cell& cell,
   }
 }
 
+/// The adds of one element that no write of `living` has undone. Rows from before replication are one write: an element
+/// that one of them lacks is gone.
+OperationSet standing_adds(const World& world, const OperationSet& living, std::size_t set, int element) {
+  OperationSet undone;
+  bool origin_undone = false;
+  living.for_each([&](int i) {
+    const Operation& operation = operation_at(world, i);
+    if (operation.actor == nobody) {
+      origin_undone = origin_undone || !operation.added[set] || !operation.added[set]->contains(element);
+    }
+    const auto replaced = operation.replaced[set].find(element);
+    if (replaced != operation.replaced[set].end()) undone |= replaced->second;
+  });
+  undone.for_each([&](int i) { origin_undone = origin_undone || operation_at(world, i).actor == nobody; });
+  OperationSet standing;
+  living.for_each([&](int i) {
+    const Operation& operation = operation_at(world, i);
+    const bool adds = operation.added[set] && operation.added[set]->contains(element);
+    if (adds && !undone.has(i) && !(operation.actor == nobody && origin_undone)) standing.add(i);
+  });
+  return standing;
+}
+
+std::optional<SetValue> expected_set(const World& world, const OperationSet& living, std::size_t set) {
+  bool written = false;
+  living.for_each([&](int i) { written = written || operation_at(world, i).added[set].has_value(); });
+  if (!written) return std::nullopt;
+  SetValue value;
+  for (int element = 0; element < max_elements; ++element) {
+    const Operation* newest = nullptr;
+    standing_adds(world, living, set, element).for_each([&](int i) {
+      const Operation& operation = operation_at(world, i);
+      const auto order = [&](const Operation& add) { return std::pair(group_order(add), add.added[set]->at(element)); };
+      if (newest == nullptr || order(operation) > order(*newest)) newest = &operation;
+    });
+    if (newest != nullptr) value[element] = newest->added[set]->at(element);
+  }
+  return value;
+}
+
+void check_sets(const World& world, const Shape& shape, const Cell& cell, const OperationSet& living,
+                const std::string& where) {
+  for (std::size_t s = 0; s < shape.sets.size(); ++s) {
+    if (cell.values.sets[s] == expected_set(world, living, s)) continue;
+    Values expected = cell.values;
+    expected.sets[s] = expected_set(world, living, s);
+    throw Violation(where + "set " + std::to_string(s) + " of " + describe(shape, cell.values) + " should be that of " +
+                    describe(shape, expected));
+  }
+}
+
 bool same_birth(const World& world, const OperationSet& writes) {
   const Hlc largest = largest_birth(world, writes);
   bool same = true;
@@ -144,6 +195,24 @@ Hlc largest_birth(const World& world, const OperationSet& writes) {
   return largest;
 }
 
+void note_set_write(const World& world, const Shape& shape, const Cell& cell, std::size_t index,
+                    const SetValue& contents, Operation& operation) {
+  const OperationSet living = living_writes(world, shape, cell);
+  const SetValue before = expected_set(world, living, index).value_or(SetValue{});
+  operation.added[index].emplace();
+  for (int element = 0; element < max_elements; ++element) {
+    const auto old_value = before.find(element);
+    const auto new_value = contents.find(element);
+    const bool stays =
+        old_value != before.end() && new_value != contents.end() && old_value->second == new_value->second;
+    if (stays) continue;
+    if (new_value != contents.end()) operation.added[index]->insert(*new_value);
+    if (old_value != before.end()) {
+      operation.replaced[index][element] = standing_adds(world, living, index, element);
+    }
+  }
+}
+
 void check_cell(const World& world, const Node& node, int index, int table, int key) {
   const Cell& cell = node.cell(table, key);
   const TableKind& kind = world.table(table);
@@ -155,13 +224,15 @@ void check_cell(const World& world, const Node& node, int index, int table, int 
   check_groups(world, kind.shape, cell, where);
   check_counters(world, kind.shape, cell, living, where);
   check_lattices(world, kind, cell, living, where);
+  check_sets(world, kind.shape, cell, living, where);
 }
 
 void check_merge(const Shape& shape, const RowState& local, const RowState& incoming, const Tombstone& floor,
                  const Merge& merge) {
   const Merge swapped = meridian::merge(incoming, local, shape, floor);
   if (swapped.state != merge.state) throw Violation("merge is not commutative");
-  if (!mirror(merge.groups, swapped.groups) || !mirror(merge.lattices, swapped.lattices)) {
+  if (!mirror(merge.groups, swapped.groups) || !mirror(merge.lattices, swapped.lattices) ||
+      !mirror(merge.sets, swapped.sets)) {
     throw Violation("merge takes other values when the sides are exchanged");
   }
   if (merge.state_changed != (merge.state != local)) throw Violation("state_changed is wrong");

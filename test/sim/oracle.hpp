@@ -13,6 +13,10 @@ namespace meridian::sim {
 /// The largest birth among the writes; `never` if there are none.
 [[nodiscard]] Hlc largest_birth(const World& world, const OperationSet& writes);
 
+/// Notes in `operation` what a write that gives the set `index` of the row new contents adds, and which adds it undoes.
+void note_set_write(const World& world, const Shape& shape, const Cell& cell, std::size_t index,
+                    const SetValue& contents, Operation& operation);
+
 /// Throws Violation unless the row is what the operations seen by the node make it.
 void check_cell(const World& world, const Node& node, int index, int table, int key);
 

@@ -16,6 +16,10 @@ TableKind make_kind(std::string name, std::vector<std::string_view> rules, bool 
     const auto column = std::ranges::find(parsed.columns, kind.shape.lattices[i], &ColumnRuleEntry::slot);
     kind.lattice_rules[i] = column->rule;
   }
+  for (std::size_t i = 0; i < kind.shape.sets.size(); ++i) {
+    const auto column = std::ranges::find(parsed.columns, kind.shape.sets[i], &ColumnRuleEntry::slot);
+    kind.set_has_values[i] = column->column == "attributes";
+  }
   return kind;
 }
 
@@ -26,9 +30,11 @@ std::vector<TableKind> make_kinds() {
   kinds.push_back(make_kind("groups", {"email=lww", "street=group:a", "city=group:a"}, true));
   kinds.push_back(make_kind("counter", {"balance=counter"}, false));
   kinds.push_back(make_kind("mixed", {"email=lww", "balance=counter", "seen=merge:sim.unite"}, true));
+  kinds.push_back(make_kind("set", {"tags=set"}, false));
+  kinds.push_back(make_kind("object", {"attributes=set"}, true));
   kinds.push_back(make_kind("everything",
                             {"email=lww", "balance=counter", "street=group:a", "city=group:a", "seen=max", "first=min",
-                             "stock=counter", "any=or", "every=and", "zip=group:b"},
+                             "stock=counter", "any=or", "every=and", "zip=group:b", "tags=set", "attributes=set"},
                             true));
   return kinds;
 }
@@ -64,6 +70,31 @@ std::vector<Contribution> contributions_of(const Shape& shape, const Values& val
   return result;
 }
 
+std::vector<SetContent> contents_of(const Shape& shape, const Values& values) {
+  std::vector<SetContent> result;
+  for (std::size_t i = 0; i < shape.sets.size(); ++i) {
+    if (values.sets[i]) result.push_back(content_of(shape.sets[i], *values.sets[i]));
+  }
+  return result;
+}
+
+SetContent content_of(Slot slot, const SetValue& value) {
+  SetContent content{slot, {}};
+  for (const auto& [element, shown] : value) {
+    content.elements.push_back({std::to_string(element), shown == 0 ? "" : std::to_string(shown)});
+  }
+  return content;
+}
+
+std::optional<SetValue> set_of(const RowState& state, Slot slot) {
+  if (!is_written(state, slot)) return std::nullopt;
+  SetValue value;
+  for (const SetElement& element : elements_of(state, slot)) {
+    value[std::stoi(element.bytes)] = element.value.empty() ? 0 : std::stoll(element.value);
+  }
+  return value;
+}
+
 std::string describe(const Shape& shape, const Values& values) {
   std::string text = "(";
   for (std::size_t i = 0; i < shape.groups.size(); ++i) text += " g" + std::to_string(values.groups[i]);
@@ -72,6 +103,13 @@ std::string describe(const Shape& shape, const Values& values) {
   }
   for (std::size_t i = 0; i < shape.lattices.size(); ++i) {
     text += " l" + (values.lattices[i] ? std::to_string(*values.lattices[i]) : "NULL");
+  }
+  for (std::size_t i = 0; i < shape.sets.size(); ++i) {
+    text += values.sets[i] ? " {" : " NULL";
+    if (!values.sets[i]) continue;
+    for (const auto& [element, shown] : *values.sets[i])
+      text += std::to_string(element) + ":" + std::to_string(shown) + ",";
+    text += '}';
   }
   return text + " )";
 }

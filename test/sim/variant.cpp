@@ -17,6 +17,10 @@ constexpr std::array all_variants = {
     VariantName{Variant::tie_incoming_wins, "tie_incoming_wins"},
     VariantName{Variant::tie_local_wins, "tie_local_wins"},
     VariantName{Variant::counter_across_lives, "counter_across_lives"},
+    VariantName{Variant::set_remove_by_dominance, "set_remove_by_dominance"},
+    VariantName{Variant::set_seen_by_actor, "set_seen_by_actor"},
+    VariantName{Variant::set_dots_over_floor, "set_dots_over_floor"},
+    VariantName{Variant::map_keeps_newest, "map_keeps_newest"},
     VariantName{Variant::entry_first_wins, "entry_first_wins"},
     VariantName{Variant::restore_same_epoch, "restore_same_epoch"},
     VariantName{Variant::progress_before_commit, "progress_before_commit"},
@@ -77,6 +81,53 @@ void break_ties(Merge& merge, const RowState& local, const RowState& incoming, T
   }
 }
 
+/// Unites the dots of both sides anew: one that only one side has goes if `seen(other side, dot)`. `floor`: dots born
+/// at or below it go.
+template <typename Seen>
+void unite_dots(Merge& merge, const RowState& local, const RowState& incoming, Hlc floor, Seen seen) {
+  std::vector<SetDot> dots;
+  const auto take = [&](const RowState& from, const RowState& other) {
+    for (const SetDot& dot : from.dots) {
+      const bool shared = std::ranges::find(other.dots, dot) != other.dots.end();
+      if (dot.birth > floor && (shared || !seen(other, dot))) dots.push_back(dot);
+    }
+  };
+  take(local, incoming);
+  take(incoming, local);
+  std::ranges::sort(dots, precedes);
+  const auto rest = std::ranges::unique(dots);
+  dots.erase(rest.begin(), rest.end());
+  merge.state.dots = std::move(dots);
+}
+
+bool seen_in_any_life(const RowState& state, const SetDot& dot) {
+  return std::ranges::any_of(state.entries,
+                             [&](const Entry& entry) { return entry.actor == dot.actor && entry.last >= dot.stamp; });
+}
+
+void keep_newest_dots(RowState& state) {
+  const auto age = [](const SetDot& dot) { return std::tuple(dot.birth, dot.stamp, dot.actor); };
+  std::erase_if(state.dots, [&, all = state.dots](const SetDot& dot) {
+    return std::ranges::any_of(all, [&](const SetDot& other) {
+      return other.slot == dot.slot && other.element == dot.element && age(other) > age(dot);
+    });
+  });
+}
+
+/// Puts the dots of dead lives back.
+void keep_dots(RowState& survivor, const RowState& before) {
+  if (!survivor.live()) return;
+  for (const SetDot& dot : before.dots) {
+    const bool dead = find_entry(survivor, {dot.actor, dot.birth, dot.stamp, {}}) == nullptr;
+    if (dead && std::ranges::find(survivor.dots, dot) == survivor.dots.end()) survivor.dots.push_back(dot);
+  }
+  std::ranges::sort(survivor.dots, precedes);
+  for (const SetLife& life : before.sets) {
+    if (!is_written(survivor, life.slot)) survivor.sets.push_back(life);
+  }
+  std::ranges::sort(survivor.sets, {}, &SetLife::slot);
+}
+
 /// Puts the dead entries that count something back.
 void keep_counted(RowState& survivor, const RowState& before) {
   if (!survivor.live()) return;
@@ -111,6 +162,23 @@ Merge Model::merge(const RowState& local, const RowState& incoming, const Shape&
     case Variant::tie_local_wins:
       break_ties(result, local, incoming, Take::local);
       break;
+    case Variant::set_remove_by_dominance:
+      unite_dots(result, local, incoming, floor.floor, [&](const RowState& other, const SetDot&) {
+        const bool incoming_is_newer = result.knowledge == Knowledge::older;
+        const bool local_is_newer = result.knowledge == Knowledge::newer;
+        return &other == &incoming ? incoming_is_newer : local_is_newer;
+      });
+      break;
+    case Variant::set_seen_by_actor:
+      unite_dots(result, local, incoming, floor.floor, seen_in_any_life);
+      break;
+    case Variant::set_dots_over_floor:
+      keep_dots(result.state, local);
+      keep_dots(result.state, incoming);
+      break;
+    case Variant::map_keeps_newest:
+      keep_newest_dots(result.state);
+      break;
     case Variant::counter_across_lives:
       keep_counted(result.state, local);
       keep_counted(result.state, incoming);
@@ -128,6 +196,12 @@ Tombstone Model::delete_row(const RowState& state, const Shape& shape, Actor act
 }
 
 void Model::bury(RowState& state, const Shape& shape, const Tombstone& tombstone) const {
+  if (variant_ == Variant::set_dots_over_floor) {
+    const RowState before = state;
+    meridian::bury(state, shape, tombstone);
+    keep_dots(state, before);
+    return;
+  }
   if (variant_ != Variant::counter_across_lives) {
     meridian::bury(state, shape, tombstone);
     return;

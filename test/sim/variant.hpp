@@ -24,6 +24,10 @@ enum class Variant {
   tie_incoming_wins,        ///< equal stamps of two actors: the incoming values win (`>=` without the actor)
   tie_local_wins,           ///< equal stamps of two actors: the local values win
   counter_across_lives,     ///< what was counted in a dead life stays while the row lives
+  set_remove_by_dominance,  ///< a dot goes only if the other side's whole state is newer
+  set_seen_by_actor,        ///< a dot counts as seen if any life of the row has a later write of its author
+  set_dots_over_floor,      ///< dots of a dead life stay while the row lives
+  map_keeps_newest,         ///< of several values of one key only the newest is kept
   entry_first_wins,         ///< of two versions of an entry the one that was there stays
   restore_same_epoch,       ///< a restored node goes on under its old actor
   progress_before_commit,   ///< progress is published while older transactions are still open

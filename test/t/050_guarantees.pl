@@ -68,6 +68,23 @@ my @cases = (
 	[ '2.13', q{INSERT INTO account VALUES (213, 'a', 'e', 's', 'c', 100)}, q{DELETE FROM account WHERE id = 213},
 		q{DELETE FROM account WHERE id = 213}, 'account', 213, '', '; ' ],
 
+	[ '2.14', q{INSERT INTO item VALUES (214, 'a', '{}')}, q{UPDATE item SET tags = array_append(tags, 'a') WHERE id = 214},
+		q{UPDATE item SET tags = tags || '{b}' WHERE id = 214}, 'item', 214, '214|a|{a,b}|', undef ],
+	[ '2.15', q{INSERT INTO item VALUES (215, 'a', '{x}')}, q{UPDATE item SET tags = array_remove(tags, 'x') WHERE id = 215},
+		q{UPDATE item SET tags = tags || '{y}' WHERE id = 215}, 'item', 215, '215|a|{y}|', undef ],
+	[ '2.16', q{INSERT INTO item VALUES (216, 'a', '{x}')},
+		q{UPDATE item SET tags = '{}' WHERE id = 216; UPDATE item SET tags = '{x}' WHERE id = 216},
+		q{UPDATE item SET tags = '{}' WHERE id = 216}, 'item', 216, '216|a|{x}|', undef ],
+	[ '2.17', q{INSERT INTO item VALUES (217, 'a', '{}')}, q{UPDATE item SET tags = '{x}' WHERE id = 217},
+		q{UPDATE item SET tags = '{x}' WHERE id = 217; UPDATE item SET tags = '{}' WHERE id = 217}, 'item', 217, '217|a|{x}|', undef ],
+	[ '2.18', q{INSERT INTO item VALUES (218, 'a', NULL, '{"k": 0}')}, q{UPDATE item SET attributes = '{"k": 1}' WHERE id = 218},
+		q{UPDATE item SET attributes = '{"k": 2, "m": 3}' WHERE id = 218}, 'item', 218, '218|a||{"k": 2, "m": 3}', undef ],
+	[ '2.19', q{INSERT INTO item VALUES (219, 'a', NULL, '{"k": 0}')}, q{UPDATE item SET attributes = attributes - 'k' WHERE id = 219},
+		q{UPDATE item SET attributes = '{"k": 2}' WHERE id = 219}, 'item', 219, '219|a||{"k": 2}', undef ],
+	[ '2.20', '', q{INSERT INTO item VALUES (220, 'us', '{a}')}, q{INSERT INTO item VALUES (220, 'eu', '{b}')}, 'item', 220,
+		'220|eu|{a,b}|', 'insert_insert; insert_insert' ],
+	[ '2.21', q{INSERT INTO item VALUES (221, 'a', '{x}')}, q{UPDATE item SET tags = NULL WHERE id = 221},
+		q{UPDATE item SET tags = tags || '{b}' WHERE id = 221}, 'item', 221, '221|a|{b}|', undef ],
 	# Columns that a function merges.
 	[ '4.1', q{INSERT INTO post VALUES (401, 'a', '{x}')}, q{UPDATE post SET tags = '{a}' WHERE id = 401},
 		q{UPDATE post SET tags = '{b}' WHERE id = 401}, 'post', 401, '401|a|{a,b,x}', 'update_update; update_update' ],
@@ -101,6 +118,7 @@ on_all(\@nodes, q{
 	SET timezone = 'UTC';
 	CREATE TABLE person (id integer PRIMARY KEY, name text, city text);
 	CREATE TABLE account (id integer PRIMARY KEY, name text, email text, street text, city text, balance bigint);
+	CREATE TABLE item (id integer PRIMARY KEY, name text, tags text[], attributes jsonb);
 	CREATE TABLE note (id integer PRIMARY KEY, v text, updated_at timestamptz);
 	INSERT INTO account VALUES (212, 'old', 'e', 's', 'c', 1000);
 	CREATE TABLE post (id integer PRIMARY KEY, name text, tags text[]);
@@ -111,6 +129,7 @@ sql($us, q{INSERT INTO post VALUES (405, 'old', '{a}')});
 sql($eu, q{INSERT INTO post VALUES (405, 'old', '{b}')});
 sql($us, q{SELECT meridian.replicate('person')});
 sql($us, q{SELECT meridian.replicate('account', 'email=lww', 'street=group:a', 'city=group:a', 'balance=counter')});
+sql($us, q{SELECT meridian.replicate('item', 'tags=set', 'attributes=set')});
 sql($us, q{SELECT meridian.replicate('note', 'row=lww(updated_at)')});
 sql($us, q{SELECT meridian.replicate('post', 'tags=merge:app.union_tags')});
 
@@ -131,7 +150,8 @@ sql($eu, join ";\n", map { $_->[3] } grep { $_->[3] ne '' } @cases);
 heal_link($us, $eu);
 wait_converged(@nodes);
 
-my %columns = (person => 'id, name, city', post => 'id, name, tags', account => 'id, name, email, street, city, balance', note => 'id, v, updated_at');
+my %columns = (person => 'id, name, city', post => 'id, name, tags', account => 'id, name, email, street, city, balance',
+	item => 'id, name, tags, attributes', note => 'id, v, updated_at');
 
 sub rows
 {

@@ -173,12 +173,30 @@ RowState buried(RowState state, const Shape& shape, const Tombstone& tombstone) 
   return state;
 }
 
+/// What the merged row shows is what the decision says.
+void expect_sets_taken_rightly(const Merge& merged, const RowState& local, const RowState& incoming,
+                               const Shape& shape) {
+  if (!merged.state.live()) return;
+  ASSERT_EQ(merged.sets.size(), shape.sets.size());
+  for (const SlotDecision& decision : merged.sets) {
+    const std::string result = set_of(merged.state, decision.slot);
+    if (decision.take == Take::local || decision.take == Take::either) {
+      ASSERT_EQ(result, set_of(local, decision.slot));
+    }
+    if (decision.take == Take::incoming || decision.take == Take::either) {
+      ASSERT_EQ(result, set_of(incoming, decision.slot));
+    }
+  }
+}
+
 void expect_laws(const RowState& a, const RowState& b, const RowState& c, const Shape& shape, const Tombstone& floor) {
   const Merge ab = merge(a, b, shape, floor);
   const Merge ba = merge(b, a, shape, floor);
   ASSERT_EQ(ab.state, ba.state) << "commutative";
   ASSERT_TRUE(are_mirrored(ab.groups, ba.groups));
   ASSERT_TRUE(are_mirrored(ab.lattices, ba.lattices));
+  ASSERT_TRUE(are_mirrored(ab.sets, ba.sets));
+  expect_sets_taken_rightly(ab, a, b, shape);
   ASSERT_EQ(ab.knowledge, mirror(ba.knowledge));
   ASSERT_EQ(ab.state_changed, ab.state != a);
 
@@ -245,6 +263,7 @@ TEST_P(MergeLaws, KeepTheInvariantsOfAState) {
       ASSERT_EQ(decode({bytes.data(), bytes.size()}), state) << "decoding checks order and uniqueness";
       for (const GroupStamp& group : state.groups) ASSERT_EQ(group.birth, state.largest_birth());
       for (const LatticeBirth& lattice : state.lattices) ASSERT_EQ(lattice.birth, state.largest_birth());
+      ASSERT_TRUE(sets_are_sound(state));
     }
   }
 }

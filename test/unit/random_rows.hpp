@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <random>
+#include <tuple>
 #include <vector>
 
 #include "core/merge.hpp"
@@ -23,7 +24,8 @@ class RowHistory {
       : shape_(std::move(shape)), random_(random), nodes_(nodes) {
     if (below(random_, 3) != 0) return;
     const Contributions initial = amounts();
-    for (Node& node : nodes_) node.state = state_before_replication(shape_, {initial.data(), initial.size()});
+    const std::vector<SetContent> sets = contents();
+    for (Node& node : nodes_) node.state = state_before_replication(shape_, {initial.data(), initial.size()}, sets);
     images.push_back(nodes_.front().state);
   }
 
@@ -73,6 +75,19 @@ class RowHistory {
     return result;
   }
 
+  std::vector<SetContent> contents() {
+    std::vector<SetContent> result;
+    for (const Slot slot : some(shape_.sets)) {
+      SetContent& content = result.emplace_back(SetContent{slot, {}});
+      for (const char letter : {'a', 'b', 'c'}) {
+        if (below(random_, 2) == 0) continue;
+        const std::string value = slot == attributes ? std::to_string(below(random_, 3)) : "";
+        content.elements.push_back({std::string(1, letter), value});
+      }
+    }
+    return result;
+  }
+
   template <typename Slots>
   std::vector<Slot> some(const Slots& slots) {
     std::vector<Slot> result;
@@ -83,7 +98,7 @@ class RowHistory {
   void write(Node& node, Actor actor) {
     if (!node.state.live()) {
       const Contributions initial = amounts();
-      node.state = insert_row(shape_, actor, stamp(node), {initial.data(), initial.size()});
+      node.state = insert_row(shape_, actor, stamp(node), {initial.data(), initial.size()}, contents());
     } else if (below(random_, 4) == 0) {
       const Tombstone tombstone = delete_row(node.state, shape_, actor, stamp(node));
       merge_tombstone(node.tombstone, tombstone);
@@ -93,7 +108,8 @@ class RowHistory {
       const auto groups = shape_.delete_latest ? std::vector<Slot>{default_group} : some(shape_.groups);
       const auto lattices = some(shape_.lattices);
       const auto deltas = amounts();
-      update_row(node.state, shape_, actor, stamp(node), {groups, {deltas.data(), deltas.size()}, lattices});
+      const auto sets = contents();
+      update_row(node.state, shape_, actor, stamp(node), {groups, {deltas.data(), deltas.size()}, lattices, sets});
     }
     images.push_back(node.state);
   }
@@ -159,6 +175,35 @@ void sort_uniquely(List& list, Key key) {
   list.erase(std::unique(list.begin(), list.end(), same), list.end());
 }
 
+inline std::string any_bytes(Random& random) {
+  std::string bytes;
+  for (auto left = below(random, 4); left > 0; --left) {
+    bytes += static_cast<char>(below(random, 2) == 0 ? 'a' + below(random, 3) : random());
+  }
+  return bytes;
+}
+
+/// Sets whose dots are covered by entries of the state, as the invariants of row_set.hpp want them.
+inline void add_any_sets(RowState& state, Random& random) {
+  if (below(random, 2) == 0) return;
+  for (auto left = below(random, 3); left > 0; --left) {
+    state.sets.push_back(
+        {any_slot(random), state.live() && below(random, 2) == 0 ? state.largest_birth() : any_stamp(random)});
+  }
+  sort_uniquely(state.sets, [](const SetLife& life) { return life.slot; });
+  for (auto left = below(random, 6); left > 0 && state.live() && !state.sets.empty(); --left) {
+    const Entry& writer = state.entries[below(random, state.entries.size())];
+    SetLife& life = state.sets[below(random, state.sets.size())];
+    life.birth = std::max(life.birth, writer.birth);
+    const Hlc stamp = below(random, 3) == 0   ? std::min(any_stamp(random), writer.last)
+                      : below(random, 2) == 0 ? std::min(writer.birth, writer.last)
+                                              : writer.last;
+    const std::string value = below(random, 2) == 0 ? "" : any_bytes(random);
+    state.dots.push_back({life.slot, any_bytes(random), writer.actor, writer.birth, stamp, value});
+  }
+  sort_uniquely(state.dots, [](const SetDot& dot) { return std::tuple(dot.slot, dot.element, dot.actor, dot.birth); });
+}
+
 /// A state that keeps the invariants of row_state.hpp, reachable or not.
 inline RowState any_state(Random& random) {
   const auto by_slot = [](const auto& item) { return item.slot; };
@@ -188,6 +233,7 @@ inline RowState any_state(Random& random) {
     state.lattices.push_back({any_slot(random), of_a_life ? state.largest_birth() : any_stamp(random)});
   }
   sort_uniquely(state.lattices, by_slot);
+  add_any_sets(state, random);
   return state;
 }
 

@@ -85,6 +85,53 @@ TEST(RowStateCodec, ExactBytes) {
   EXPECT_EQ(bytes_of(state), raw({1, 0x1b, 10, 0, 2, 3, 1, 0xa2, 2, 0, 1, 2, 4, 99, 1, 0, 2, 1, 0, 1, 8}));
 }
 
+RowState row_with_sets() {
+  RowState state;
+  state.entries.push_back({Actor::from_parts(1, 3), Hlc::from_parts(10, 2), Hlc::from_parts(300, 0), {}});
+  state.sets.push_back({4, Hlc::from_parts(10, 2)});
+  state.sets.push_back({5, Hlc::from_parts(11, 0)});
+  const auto dot = [&](Slot slot, std::string element, Hlc stamp, std::string value) {
+    state.dots.push_back(
+        {slot, std::move(element), Actor::from_parts(1, 3), Hlc::from_parts(10, 2), stamp, std::move(value)});
+  };
+  dot(4, "", Hlc::from_parts(10, 2), "");
+  dot(4, "ab", Hlc::from_parts(12, 0), "");
+  dot(5, "k", Hlc::from_parts(300, 0), "7");
+  return state;
+}
+
+TEST(RowStateCodec, ExactBytesOfSets) {
+  const Raw bytes = raw({2,  0x11, 10, 0, 2, 3,   1,   0xa2, 2, 0, 0,  // format, entry, no group
+                         1,  2,                                        // sections, sets
+                         8,  2,    0,  0, 4, 'a', 'b', 2,    2, 0,     // slot 4, of the only life
+                         11, 1,    0,  1, 3, 'k', 1,   '7',  1});      // slot 5, of a later one
+  EXPECT_EQ(bytes_of(row_with_sets()), bytes);
+  EXPECT_EQ(decode(bytes), row_with_sets());
+}
+
+TEST(RowStateCodec, RefusesOtherFormsOfSets) {
+  const auto with_sets = [](std::initializer_list<int> sets) {
+    Raw bytes = raw({2, 0x11, 10, 0, 2, 3, 1, 0xa2, 2, 0, 0});
+    for (const int value : sets) bytes.push_back(static_cast<std::byte>(value));
+    return bytes;
+  };
+  EXPECT_FALSE(refuses(with_sets({1, 1, 8, 1, 2, 'a', 0})));
+  EXPECT_TRUE(refuses(with_sets({0}))) << "no section";
+  EXPECT_TRUE(refuses(with_sets({4}))) << "an unknown section";
+  EXPECT_TRUE(refuses(with_sets({1, 0}))) << "no set";
+  EXPECT_TRUE(refuses(with_sets({1, 1, 9, 0, 2, 0}))) << "the largest birth, written out";
+  EXPECT_TRUE(refuses(with_sets({1, 2, 8, 0, 8, 0}))) << "one set twice";
+  EXPECT_TRUE(refuses(with_sets({1, 1, 8, 2, 2, 'a', 0, 2, 'a', 0}))) << "one element twice";
+  EXPECT_TRUE(refuses(with_sets({1, 1, 8, 2, 2, 'b', 0, 2, 'a', 0}))) << "elements out of order";
+  EXPECT_TRUE(refuses(with_sets({1, 1, 8, 1, 2, 'a', 4}))) << "an entry out of range";
+  EXPECT_TRUE(refuses(with_sets({1, 1, 8, 1, 2, 'a', 3}))) << "an unknown form of stamp";
+  EXPECT_TRUE(refuses(with_sets({1, 1, 8, 1, 2, 'a', 2, 0, 2}))) << "the birth, written out";
+  EXPECT_TRUE(refuses(with_sets({1, 1, 8, 1, 2, 'a', 2, 0xa3, 2, 0}))) << "newer than its writer";
+  EXPECT_TRUE(refuses(with_sets({1, 1, 8, 1, 3, 'a', 0, 0}))) << "an empty value, written out";
+  EXPECT_TRUE(refuses(with_sets({1, 1, 8, 1, 0xfe, 0xff, 0xff, 0x7f, 'a', 0}))) << "an element longer than the rest";
+  EXPECT_TRUE(refuses(with_sets({1, 1, 8, 0xff, 0x7f, 2, 'a', 0}))) << "more elements than bytes";
+}
+
 TEST(RowStateCodec, AppendsToWhatIsThere) {
   Bytes bytes;
   bytes.push_back(std::byte{42});

@@ -126,6 +126,33 @@ TEST(RowStateText, ChangedTextIsRefusedOrCanonical) {
   }
 }
 
+TEST(RowStateText, ElementsAreQuoted) {
+  RowState state;
+  state.entries.push_back({anna, at(0), at(1), {}});
+  state.sets.push_back({5, at(0)});
+  state.dots.push_back({5, std::string("\0\n", 2), anna, at(0), at(0), ""});
+  state.dots.push_back({5, "a b\"\\", anna, at(0), at(1), "\xc3\xa9"});
+  const std::string text =
+      "{entries:[1@1700000000000.0 last 1700000000001.0],sets:[5@1700000000000.0],"
+      "elements:[5:\"\\x00\\x0a\" 1@1700000000000.0 last 1700000000000.0,"
+      "5:\"a b\\x22\\x5c\"=\"\\xc3\\xa9\" 1@1700000000000.0 last 1700000000001.0]}";
+  EXPECT_EQ(to_text(state), text);
+  EXPECT_EQ(parse_text(text), state);
+}
+
+TEST(RowStateText, RefusesOtherFormsOfElements) {
+  const auto parse = [](std::string_view element) {
+    return parse_text("{entries:[1@5.0 last 6.0],sets:[5@5.0],elements:[" + std::string(element) + "]}");
+  };
+  EXPECT_EQ(parse("5:\"a\" 1@5.0 last 6.0").dots.size(), 1U);
+  for (const char* element :
+       {"5:\"\\x61\" 1@5.0 last 6.0", "5:\"\\xC3\" 1@5.0 last 6.0", "5:\"\n\" 1@5.0 last 6.0",
+        "5:\"a\"=\"\" 1@5.0 last 6.0", "5:\"a\" 2@5.0 last 6.0", "5:\"a\" 1@6.0 last 6.0", "5:\"a\" 1@5.0 last 7.0",
+        "4:\"a\" 1@5.0 last 6.0", "5:\"a 1@5.0 last 6.0", "5:\"b\" 1@5.0 last 6.0,5:\"a\" 1@5.0 last 6.0"}) {
+    EXPECT_THROW((void)parse(element), Error) << element;
+  }
+}
+
 TEST(RowStateText, HasALimit) {
   RowState state;
   for (std::uint32_t i = 0; i < 2000; ++i) {

@@ -5,6 +5,7 @@
 #include <ostream>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "core/row_state.hpp"
 #include "core/row_state_codec.hpp"
@@ -25,12 +26,15 @@ inline constexpr Slot named_group = 1;
 inline constexpr Slot stock = 2;
 inline constexpr Slot balance = 3;
 inline constexpr Slot highest_bid = 4;
+inline constexpr Slot tags = 5;
+inline constexpr Slot attributes = 6;  ///< of a jsonb object: elements have values
 
 inline Shape shape_with_everything() {
   Shape shape;
   for (const Slot slot : {default_group, named_group}) shape.groups.push_back(slot);
   for (const Slot slot : {stock, balance}) shape.counters.push_back(slot);
   shape.lattices.push_back(highest_bid);
+  for (const Slot slot : {tags, attributes}) shape.sets.push_back(slot);
   return shape;
 }
 
@@ -64,6 +68,34 @@ inline void add_to_stock(RowState& state, const Shape& shape, Actor actor, Hlc s
 inline void write_group(RowState& state, const Shape& shape, Actor actor, Hlc stamp, Slot slot = default_group) {
   const std::array groups = {slot};
   update_row(state, shape, actor, stamp, {groups, {}, {}});
+}
+
+/// Contents of a set; `key:value` is an element with a value.
+inline SetContent content(Slot slot, std::initializer_list<std::string_view> elements) {
+  SetContent result{slot, {}};
+  for (const std::string_view element : elements) {
+    const auto colon = std::min(element.find(':'), element.size());
+    result.elements.push_back(
+        {std::string(element.substr(0, colon)), std::string(element.substr(std::min(colon + 1, element.size())))});
+  }
+  return result;
+}
+
+inline void write_elements(RowState& state, const Shape& shape, Actor actor, Hlc stamp, const SetContent& contents) {
+  const std::array sets = {contents};
+  update_row(state, shape, actor, stamp, {{}, {}, {}, sets});
+}
+
+/// As `a b:1`; NULL if the column was never written.
+inline std::string set_of(const RowState& state, Slot slot) {
+  if (!is_written(state, slot)) return "NULL";
+  std::string text;
+  bool first = true;
+  for (const SetElement& element : elements_of(state, slot)) {
+    if (!std::exchange(first, false)) text += ' ';
+    text += element.bytes + (element.value.empty() ? "" : ":" + element.value);
+  }
+  return text;
 }
 
 inline std::string stock_of(const RowState& state) {

@@ -33,11 +33,12 @@ TEST(Rules, NoRuleIsOneGroupWithLatestDeletes) {
 
 TEST(Rules, EveryRuleGetsItsSlot) {
   const TableRules rules = parse({"email=lww", "street=group:address", "balance=counter", "bid=max",
-                                  "city=group:address", "low=min", "any=or", "all=and", "ids=global"});
+                                  "city=group:address", "low=min", "any=or", "all=and", "tags=set", "ids=global"});
   const Shape shape = rules.shape(true);
   EXPECT_EQ(list(shape.groups), (std::vector<Slot>{default_group, 1, 2}));
   EXPECT_EQ(list(shape.counters), (std::vector<Slot>{3}));
   EXPECT_EQ(list(shape.lattices), (std::vector<Slot>{4, 6, 7, 8}));
+  EXPECT_EQ(list(shape.sets), (std::vector<Slot>{9}));
   EXPECT_FALSE(shape.delete_latest);
   EXPECT_EQ(rules.columns[4].slot, 2) << "a group has the slot of its first member";
   EXPECT_EQ(rules.columns[5].slot, 6) << "and its other members use up theirs";
@@ -72,7 +73,7 @@ TEST(Rules, TextIsCanonicalAndLossless) {
       {"ids=keep"},
       {"ids=stepped"},
       {"email=lww", "street=group:address", "city=group:address", "balance=counter"},
-      {"bid=max", "low=min", "any=or", "all=and", "ids=global"},
+      {"bid=max", "low=min", "any=or", "all=and", "tags=set", "ids=global"},
       {"\"a=b\"=lww", "\"delete\"=counter", "\"say \"\"hi\"\"\"=lww"},
       {"row=lww(updated_at)"},
       {"ids=keep", "row=lww(\"a=b\")"},
@@ -100,7 +101,6 @@ TEST(Rules, RefusalsNameWhatIsPossible) {
   EXPECT_NE(error.hint().find("counter"), std::string::npos);
   EXPECT_STREQ(failure({"a=bounded(0)"}).what(), "rule \"bounded(0)\" is not available in this version");
   EXPECT_STREQ(failure({"a=bounded"}).what(), "rule \"bounded\" is not available in this version");
-  EXPECT_STREQ(failure({"a=set"}).what(), "rule \"set\" is not available in this version");
   EXPECT_STREQ(failure({"delete=never"}).what(), "unknown value \"never\" for option \"delete\"");
   EXPECT_NE(failure({"row=max"}).hint().find("\"row\"=lww"), std::string::npos) << "perhaps a column is meant";
 }
