@@ -38,17 +38,13 @@ Decisions allocate_decisions(const RowPlan* plan) {
 
 bool takes_incoming(const ColumnPlan& column, const Decisions& decisions, bool has_groups) {
   // Keys are equal by their operator, but may look different (1.0 and 1.00): they go with the first group.
-  if (column.is_key) {
-    if (has_groups && decisions.groups[0] == Take::incoming) take(incoming, i, row);
-    return;
-  }
+  if (column.is_key) return has_groups && decisions.groups[0] == Take::incoming;
   switch (column.rule) {
     case ColumnRule::lww:
     case ColumnRule::group:
-      if (decisions.groups[column.index] == Take::incoming) take(incoming, i, row);
-      return;
+      return decisions.groups[column.index] == Take::incoming;
     case ColumnRule::counter:
-      return;
+      return false;
     default:
       break;
   }
@@ -88,13 +84,18 @@ bool may_rise(Relation relation, const RowPlan* plan, const Decisions& decisions
   return false;
 }
 
+RowValues copy_of(const RowPlan* plan, const RowValues& row) {
+  const RowValues copy = allocate_values(plan);
+  std::memcpy(copy.values, row.values, sizeof(Datum) * plan->column_count);
+  std::memcpy(copy.nulls, row.nulls, sizeof(bool) * plan->column_count);
+  return copy;
+}
+
 // Somebody wrote with the triggers off: a counter's value is no longer the sum that the state says.
 bool counters_went_astray(Relation relation, const RowPlan* plan, const Decisions& decisions, const RowValues& local) {
   // What a NULL state stands for is read from the values themselves.
   if (plan->shape->counters.empty() || local.nulls[plan->state_attnum - 1]) return false;
-  RowValues summed = allocate_values(plan);
-  std::memcpy(summed.values, local.values, sizeof(Datum) * plan->column_count);
-  std::memcpy(summed.nulls, local.nulls, sizeof(bool) * plan->column_count);
+  RowValues summed = copy_of(plan, local);
   write_counters(plan, decisions.counters, &summed);
   for (std::size_t c = 0; c < plan->shape->counters.size(); ++c) {
     if (!same_image(relation, plan->counter_attnums[c], local, summed)) return true;
@@ -129,8 +130,7 @@ Verdict by_state::merge_rows(Relation relation, const RowPlan* plan, const RowVa
   verdict.merged = verdict.conflict;
   verdict.kind = merge.strangers ? "insert_insert" : "update_update";
   verdict.winner = winner_of(merge);
-  const bool changed =
-      merge.state_changed || values_differ || counters_went_astray(relation, plan, decisions, local);
+  const bool changed = merge.state_changed || values_differ || counters_went_astray(relation, plan, decisions, local);
   if (!changed && !may_rise(relation, plan, decisions, local, incoming)) {
     verdict.action = Action::keep;
     return verdict;
@@ -141,7 +141,7 @@ Verdict by_state::merge_rows(Relation relation, const RowPlan* plan, const RowVa
   if (!local.nulls[state] || !incoming.nulls[state]) write_state(plan, merge.state, &verdict.row);
   write_counters(plan, decisions.counters, &verdict.row);
   const bool rose = take_values(relation, plan, decisions, local, incoming, &verdict.row);
-  if (!changed && !rose) verdict.action = Action::keep;
+  verdict.action = changed || rose ? Action::replace : Action::keep;
   return verdict;
 }
 
