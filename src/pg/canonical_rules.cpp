@@ -99,7 +99,7 @@ void check_typed(Relation relation, Form_pg_attribute attribute) {
         psprintf("column \"%s\" has type %s, which has no merge of its own", name, format_type_be(attribute->atttypid)),
         "Rule type is for columns of type meridian.counter, gset, orset, flag or mvreg. Choose another rule.");
   }
-  if (in_check_constraint(relation, attribute->attnum) || DomainHasConstraints(attribute->atttypid)) {
+  if (in_check_constraint(relation, name) || DomainHasConstraints(attribute->atttypid)) {
     refuse(ERRCODE_FEATURE_NOT_SUPPORTED,
            psprintf("column \"%s\" merges by its type and cannot have a constraint", name),
            "What concurrent changes make together may break the constraint on every node. Drop the constraint, or keep "

@@ -53,12 +53,16 @@ std::int64_t copy_parts(Connection& from, Connection& to, const Table& table, co
   const Parts parts = parts_of(from, table, selection);
   std::int64_t copied = 0;
   from.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-  copied += to.copy_from(from, std::string(sent_tombstone) + "meridian.tombstone" + of_table + parts.tombstones,
-                         received_tombstone);
+  // Built with += : g++ 12 sees an overrun in std::string(sent_tombstone) + "...".
+  std::string tombstones = sent_tombstone;
+  tombstones += "meridian.tombstone";
+  tombstones += of_table + parts.tombstones;
+  copied += to.copy_from(from, tombstones, received_tombstone);
   if (selection.keys.empty()) {
-    copied +=
-        to.copy_from(from, std::string(sent_tombstone) + "meridian.parked_images(NULL::meridian.tombstone)" + of_table,
-                     received_tombstone);
+    std::string parked = sent_tombstone;
+    parked += "meridian.parked_images(NULL::meridian.tombstone)";
+    parked += of_table;
+    copied += to.copy_from(from, parked, received_tombstone);
     copied += to.copy_from(from, "SELECT " + columns + " FROM meridian.parked_images(NULL::" + table.name + ")", image);
   }
   copied += to.copy_from(from, "SELECT " + columns + " FROM " + parts.rows, image);
