@@ -232,7 +232,7 @@ sql($us, q{ALTER TABLE person DISABLE ROW LEVEL SECURITY});
 is(sql($us, q{SET ROLE clerk; SELECT count(*) FROM meridian.compare('person', 'eu')}), 0, 'who may is told');
 my $holder = $eu->background_psql('postgres');
 $holder->query_safe('BEGIN; LOCK TABLE person IN ACCESS EXCLUSIVE MODE');
-like(sql_error($us, q{SET lock_timeout = '300ms'; SELECT meridian.compare('person', 'eu')}), qr/55P03.*It waited for process.*Reported by node "eu"/s,
+like(sql_error($us, q{SET lock_timeout = '300ms'; SELECT meridian.compare('person', 'eu')}), qr/55P03.*lock timeout.*Reported by node "eu"/s,
 	'a locked table is waited for as long as the caller says');
 $holder->query_safe('COMMIT');
 $holder->quit;
