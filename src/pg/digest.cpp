@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "pg/catalog.hpp"
+#include "pg/partition.hpp"
 #include "pg/row_access.hpp"
 #include "pg/row_lookup.hpp"
 #include "pg/support/function.hpp"
@@ -189,8 +190,13 @@ RowDigest digest_row(RowDigester* digester, TupleDesc descriptor, const RowValue
 
 namespace {
 
-// A table being read from end to end.
+// A table being read from end to end; of a partitioned table, one partition after the other.
 struct TableRead {
+  Relation table;
+  List* relations;  ///< oids of what holds rows
+  int next;
+  MemoryContext context;
+  // The relation that is read now, null before the first and between two.
   Relation relation;
   RowPlan* plan;
   RowDigester digester;
@@ -198,31 +204,60 @@ struct TableRead {
   TupleTableSlot* slot;
 };
 
-TableRead begin_read(Oid table) {
+List* relations_with_rows(Relation table) {
+  if (table->rd_rel->relkind != RELKIND_PARTITIONED_TABLE) return list_make1_oid(RelationGetRelid(table));
+  List* found = NIL;
+  ListCell* cell = nullptr;
+  List* all = find_all_inheritors(RelationGetRelid(table), AccessShareLock, nullptr);
+  foreach (cell, all) {
+    if (get_rel_relkind(lfirst_oid(cell)) == RELKIND_RELATION) found = lappend_oid(found, lfirst_oid(cell));
+  }
+  return found;
+}
+
+TableRead begin_read(Oid oid) {
   TableRead read{};
-  read.relation = table_open(table, AccessShareLock);
-  read.plan = row_plan(read.relation);
-  read.digester = make_digester(read.relation, read.plan);
-  read.scan = table_beginscan(read.relation, GetActiveSnapshot(), 0, nullptr);
-  read.slot = table_slot_create(read.relation, nullptr);
+  read.table = table_open(oid, AccessShareLock);
+  row_plan(read.table);  // raises if it is not replicated
+  read.relations = relations_with_rows(read.table);
+  read.context = CurrentMemoryContext;
   return read;
+}
+
+bool open_next(TableRead* read) {
+  if (read->next == list_length(read->relations)) return false;
+  const MemoryContext caller = MemoryContextSwitchTo(read->context);
+  read->relation = table_open(list_nth_oid(read->relations, read->next++), AccessShareLock);
+  read->plan = row_plan(read->relation);
+  read->digester = make_digester(read->relation, read->plan);
+  read->scan = table_beginscan(read->relation, GetActiveSnapshot(), 0, nullptr);
+  read->slot = table_slot_create(read->relation, nullptr);
+  MemoryContextSwitchTo(caller);
+  return true;
+}
+
+void close_current(TableRead* read) {
+  ExecDropSingleTupleTableSlot(read->slot);
+  table_endscan(read->scan);
+  table_close(read->relation, NoLock);
+  read->relation = nullptr;
 }
 
 // The next row, valid until the one after; false at the end.
 bool next_row(TableRead* read, RowValues* row, RowDigest* digest) {
-  CHECK_FOR_INTERRUPTS();
-  if (!table_scan_getnextslot(read->scan, ForwardScanDirection, read->slot)) return false;
+  for (;;) {
+    CHECK_FOR_INTERRUPTS();
+    if (read->relation == nullptr && !open_next(read)) return false;
+    if (table_scan_getnextslot(read->scan, ForwardScanDirection, read->slot)) break;
+    close_current(read);
+  }
   slot_getallattrs(read->slot);
   *row = {read->slot->tts_values, read->slot->tts_isnull};
   *digest = digest_row(&read->digester, RelationGetDescr(read->relation), *row);
   return true;
 }
 
-void end_read(TableRead* read) {
-  ExecDropSingleTupleTableSlot(read->slot);
-  table_endscan(read->scan);
-  table_close(read->relation, NoLock);
-}
+void end_read(TableRead* read) { table_close(read->table, NoLock); }
 
 void put_digest(StringInfo to, const Digest& digest) {
   pq_sendint64(to, digest.high);
@@ -311,9 +346,8 @@ Keys read_keys(ArrayType* array, const RowPlan* plan) {
   return keys;
 }
 
-RowValues key_row(Relation relation, const RowPlan* plan, const Keys& keys, int k) {
-  return parse_key(relation, plan,
-                   construct_array(keys.texts + k * keys.width, keys.width, TEXTOID, -1, false, TYPALIGN_INT));
+ArrayType* key_at(const Keys& keys, int k) {
+  return construct_array(keys.texts + k * keys.width, keys.width, TEXTOID, -1, false, TYPALIGN_INT);
 }
 
 // A table in which rows are looked up by key, as its owner: reading a key may run the CHECK of a domain.
@@ -322,7 +356,6 @@ struct KeyRead {
   RowPlan* plan;
   OwnerSwitch caller;
   Keys keys;
-  TupleTableSlot* found;
 };
 
 KeyRead begin_key_read(Oid table, ArrayType* keys) {
@@ -330,33 +363,55 @@ KeyRead begin_key_read(Oid table, ArrayType* keys) {
   read.relation = table_open(table, AccessShareLock);
   read.plan = row_plan(read.relation);
   read.keys = read_keys(keys, read.plan);
-  read.found = table_slot_create(read.relation, nullptr);
   read.caller = become_owner(read.plan);
   return read;
 }
 
-bool find_key(KeyRead* read, const RowValues& key) {
-  CHECK_FOR_INTERRUPTS();
-  return find_row(read->relation, read->plan, key, read->found);
-}
-
 void end_key_read(KeyRead* read) {
   become_caller(read->caller);
-  ExecDropSingleTupleTableSlot(read->found);
   table_close(read->relation, NoLock);
+}
+
+// Columns of a partition may be in another order than those of its table.
+RowValues as_in_table(Relation table, const RowPlan* plan, Relation leaf, TupleTableSlot* slot) {
+  HeapTuple tuple = ExecCopySlotHeapTuple(slot);
+  TupleConversionMap* map = convert_tuples_by_name(RelationGetDescr(leaf), RelationGetDescr(table));
+  return deform(table, plan, map == nullptr ? tuple : execute_attr_map_tuple(tuple, map));
+}
+
+bool find_in(Relation table, const RowPlan* plan, Relation leaf, ArrayType* key, RowValues* row) {
+  const RowPlan* leaf_plan = row_plan(leaf);
+  TupleTableSlot* slot = table_slot_create(leaf, nullptr);
+  const bool found = find_row(leaf, leaf_plan, parse_key(leaf, leaf_plan, key), slot);
+  if (found) *row = as_in_table(table, plan, leaf, slot);
+  ExecDropSingleTupleTableSlot(slot);
+  return found;
+}
+
+bool find_key(const KeyRead& read, int k, RowValues* row) {
+  CHECK_FOR_INTERRUPTS();
+  ArrayType* key = key_at(read.keys, k);
+  if (read.relation->rd_rel->relkind != RELKIND_PARTITIONED_TABLE) {
+    return find_in(read.relation, read.plan, read.relation, key, row);
+  }
+  Relation leaf = open_leaf(read.relation, parse_key(read.relation, read.plan, key));
+  if (leaf == nullptr) return false;
+  const bool found = find_in(read.relation, read.plan, leaf, key, row);
+  table_close(leaf, NoLock);
+  return found;
 }
 
 void key_digests(ReturnSetInfo* result, Oid table, ArrayType* keys) {
   KeyRead read = begin_key_read(table, keys);
   RowDigester digester = make_digester(read.relation, read.plan);
   for (int k = 0; k < read.keys.count; ++k) {
-    const RowValues key = key_row(read.relation, read.plan, read.keys, k);
-    const bool found = find_key(&read, key);
-    Datum values[] = {Int32GetDatum(k), 0, 0,
-                      BoolGetDatum(find_tombstone(read.relation, read.plan, key).seen.data != nullptr)};
+    const RowValues key = parse_key(read.relation, read.plan, key_at(read.keys, k));
+    const bool deleted = find_tombstone(read.relation, read.plan, key).seen.data != nullptr;
+    RowValues row{};
+    const bool found = find_key(read, k, &row);
+    Datum values[] = {Int32GetDatum(k), 0, 0, BoolGetDatum(deleted)};
     bool nulls[] = {false, !found, !found, false};
     if (found) {
-      const RowValues row = deform(read.plan, read.found);
       values[1] = PointerGetDatum(key_texts(read.plan, row));
       values[2] = digest_datum(digest_row(&digester, RelationGetDescr(read.relation), row).digest);
     }
@@ -368,8 +423,8 @@ void key_digests(ReturnSetInfo* result, Oid table, ArrayType* keys) {
 void rows_of_keys(ReturnSetInfo* result, Oid table, ArrayType* keys) {
   KeyRead read = begin_key_read(table, keys);
   for (int k = 0; k < read.keys.count; ++k) {
-    if (!find_key(&read, key_row(read.relation, read.plan, read.keys, k))) continue;
-    tuplestore_puttupleslot(result->setResult, read.found);
+    RowValues row{};
+    if (find_key(read, k, &row)) tuplestore_putvalues(result->setResult, result->setDesc, row.values, row.nulls);
   }
   end_key_read(&read);
 }
@@ -378,7 +433,7 @@ ArrayType* key_hashes(Oid table, ArrayType* keys) {
   KeyRead read = begin_key_read(table, keys);
   auto* hashes = static_cast<Datum*>(palloc(sizeof(Datum) * (read.keys.count + 1)));
   for (int k = 0; k < read.keys.count; ++k) {
-    hashes[k] = Int64GetDatum(hash_key(read.plan, key_row(read.relation, read.plan, read.keys, k)));
+    hashes[k] = Int64GetDatum(hash_key(read.plan, parse_key(read.relation, read.plan, key_at(read.keys, k))));
   }
   const int count = read.keys.count;
   end_key_read(&read);

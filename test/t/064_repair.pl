@@ -16,7 +16,16 @@ on_all(\@nodes, q{
 	CREATE TABLE account (id integer PRIMARY KEY, balance bigint, best integer, note text);
 	CREATE TABLE note (id integer PRIMARY KEY, v text, at timestamptz);
 	CREATE TABLE price (amount numeric, currency text, v text, PRIMARY KEY (amount, currency));
-	CREATE TABLE plain (id integer PRIMARY KEY)});
+	CREATE TABLE plain (id integer PRIMARY KEY);
+	CREATE TABLE visit (region text, id integer, v text, PRIMARY KEY (id, region)) PARTITION BY LIST (region)});
+# Partitioned in another way, and with columns in another order, on each node.
+on_all([ $us, $ap ], q{CREATE TABLE visit_all PARTITION OF visit DEFAULT});
+sql($eu, q{
+	CREATE TABLE visit_north (v text, gone text, id integer NOT NULL, region text NOT NULL, PRIMARY KEY (id, region));
+	ALTER TABLE visit_north DROP COLUMN gone;
+	ALTER TABLE visit ATTACH PARTITION visit_north FOR VALUES IN ('north');
+	CREATE TABLE visit_rest PARTITION OF visit DEFAULT});
+sql($us, q{SELECT meridian.replicate('visit')});
 sql($us, q{SELECT meridian.replicate('person')});
 sql($us, q{SELECT meridian.replicate('account', 'balance=counter', 'best=max')});
 sql($us, q{SELECT meridian.replicate('note', 'row=lww(at)')});
@@ -119,6 +128,19 @@ is(repair($us, 'price', $eu), 1, 'repaired');
 same_everywhere([ $us, $eu ], $whole{price}, 'keys look the same again');
 repair($us, 'price', $ap);
 
+# --- a partitioned table ----------------------------------------------------------------------------------------------------
+
+sql($us, q{INSERT INTO visit SELECT CASE i % 2 WHEN 0 THEN 'north' ELSE 'south' END, i, 'v' FROM generate_series(1, 1000) i});
+wait_converged(@nodes);
+is(compare($us, 'visit', $eu), 'equal', 'visit: nothing differs, however it is partitioned');
+lose($us, $eu, q{UPDATE visit SET v = 'lost' WHERE id IN (10, 11); DELETE FROM visit WHERE id = 12; INSERT INTO visit VALUES ('north', 2000, 'lost'), ('west', 2001, 'lost')});
+is(compare($us, 'visit', $eu), '{10,north} different, {11,south} different, {12,north} only there tombstone here, {2000,north} only here, {2001,west} only here',
+	'differences are found in every partition');
+is(repair($us, 'visit', $eu), 5, 'and repaired');
+is(compare($us, 'visit', $eu), 'equal', 'for good');
+same_everywhere([ $us, $eu ], q{SELECT count(*) || ' ' || string_agg(concat(region, id, v, _meridian), ' ' ORDER BY id) FROM visit}, 'states included');
+expect_everywhere([ $us, $eu ], q{SELECT count(*) FROM meridian.replicated_table WHERE NOT filled}, 0, 'tombstones may go again after a repair');
+
 # --- more than one batch ----------------------------------------------------------------------------------------------------
 
 behind_its_back($eu, 'person', q{UPDATE person SET city = 'zz' WHERE id % 8 = 0; DELETE FROM person WHERE id % 8 = 1 AND id > 1});
@@ -178,7 +200,9 @@ sql($sa, q{
 	CREATE TABLE person (city text, id integer PRIMARY KEY, name text);
 	CREATE TABLE account (id integer PRIMARY KEY, balance bigint, best integer, note text);
 	CREATE TABLE note (id integer PRIMARY KEY, v text, at timestamptz);
-	CREATE TABLE price (amount numeric, currency text, v text, PRIMARY KEY (amount, currency))});
+	CREATE TABLE price (amount numeric, currency text, v text, PRIMARY KEY (amount, currency));
+	CREATE TABLE visit (region text, id integer, v text, PRIMARY KEY (id, region)) PARTITION BY LIST (region);
+	CREATE TABLE visit_all PARTITION OF visit DEFAULT});
 sql($sa, "SELECT meridian.join('sa', 'sa', '" . conninfo($sa) . "', '" . conninfo($us) . "')");
 links_up($us, $sa);
 is(sql($sa, q{SELECT rel || ' ' || reason FROM meridian.parked LIMIT 1}), 'person clock_skew', 'a copy contains what is parked');
@@ -232,7 +256,7 @@ sql($us, q{ALTER TABLE person DISABLE ROW LEVEL SECURITY});
 is(sql($us, q{SET ROLE clerk; SELECT count(*) FROM meridian.compare('person', 'eu')}), 0, 'who may is told');
 my $holder = $eu->background_psql('postgres');
 $holder->query_safe('BEGIN; LOCK TABLE person IN ACCESS EXCLUSIVE MODE');
-like(sql_error($us, q{SET lock_timeout = '300ms'; SELECT meridian.compare('person', 'eu')}), qr/55P03.*It waited for process.*Reported by node "eu"/s,
+like(sql_error($us, q{SET lock_timeout = '300ms'; SELECT meridian.compare('person', 'eu')}), qr/55P03.*lock timeout.*Reported by node "eu"/s,
 	'a locked table is waited for as long as the caller says');
 $holder->query_safe('COMMIT');
 $holder->quit;

@@ -7,8 +7,7 @@ constexpr const char* deadlock_detected = "40P01";
 constexpr int most_attempts = 5;
 
 /// Columns of a tombstone; the hash depends on the node, so the trigger computes it anew.
-constexpr const char* sent_tombstone =
-    "SELECT table_id, key, floor, stamp, actor, seen, written, laid_down, 0 FROM ";
+constexpr const char* sent_tombstone = "SELECT table_id, key, floor, stamp, actor, seen, written, laid_down, 0 FROM ";
 constexpr const char* received_tombstone =
     "meridian.tombstone (table_id, key, floor, stamp, actor, seen, written, laid_down, key_hash)";
 
@@ -29,8 +28,9 @@ Parts parts_of(Connection& source, const Table& table, const Selection& selectio
   }
   // A partitioned table is read through its root.
   const std::string only =
-      source.query("SELECT CASE relkind WHEN 'p' THEN '' ELSE 'ONLY ' END FROM pg_class WHERE oid = to_regclass($1)",
-                   {table.name})
+      source
+          .query("SELECT CASE relkind WHEN 'p' THEN '' ELSE 'ONLY ' END FROM pg_class WHERE oid = to_regclass($1)",
+                 {table.name})
           .text(0, 0);
   const std::string all = only + table.name;
   if (!has_states(table)) return {"", all};
