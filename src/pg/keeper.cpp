@@ -37,8 +37,7 @@ constexpr Task tasks[] = {
     {"identity", 1000, confirm_promoted_identity}, {"clock", 1000, keep_clock_ahead},
     {"tombstones", 1000, settle_tombstones},       {"parked", 1000, retry_parked},
     {"removal", 1000, drop_stable_tombstones},     {"progress", 1000, publish_progress},
-    {"membership", 5000, setup::watch_membership},
-    {"history", 60'000, keep_history},
+    {"membership", 5000, setup::watch_membership}, {"history", 60'000, keep_history},
 };
 constexpr std::size_t task_count = std::size(tasks);
 

@@ -1,4 +1,5 @@
-// Columns whose own rule merges two values of one life: max, min, or, and, an explicit type, merge:<function>. NULL is the bottom.
+// Columns whose own rule merges two values of one life: max, min, or, and, an explicit type, merge:<function>. NULL is
+// the bottom.
 #pragma once
 
 #include "pg/row_values.hpp"

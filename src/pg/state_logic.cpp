@@ -129,8 +129,7 @@ Verdict by_state::merge_rows(Relation relation, const RowPlan* plan, const RowVa
   verdict.merged = verdict.conflict;
   verdict.kind = merge.strangers ? "insert_insert" : "update_update";
   verdict.winner = winner_of(merge);
-  const bool changed =
-      merge.state_changed || values_differ || counters_went_astray(relation, plan, decisions, local);
+  const bool changed = merge.state_changed || values_differ || counters_went_astray(relation, plan, decisions, local);
   if (!changed && !may_rise(relation, plan, decisions, local, incoming)) {
     verdict.action = Action::keep;
     return verdict;

@@ -1,5 +1,7 @@
 #include "pg/setup/copy.hpp"
 
+#include "pg/tombstone_removal.hpp"
+
 namespace meridian::pg::setup {
 namespace {
 
@@ -7,8 +9,7 @@ constexpr const char* deadlock_detected = "40P01";
 constexpr int most_attempts = 5;
 
 /// Columns of a tombstone; the hash depends on the node, so the trigger computes it anew.
-constexpr const char* sent_tombstone =
-    "SELECT table_id, key, floor, stamp, actor, seen, written, laid_down, 0 FROM ";
+constexpr const char* sent_tombstone = "SELECT table_id, key, floor, stamp, actor, seen, written, laid_down, 0 FROM ";
 constexpr const char* received_tombstone =
     "meridian.tombstone (table_id, key, floor, stamp, actor, seen, written, laid_down, key_hash)";
 
@@ -29,8 +30,9 @@ Parts parts_of(Connection& source, const Table& table, const Selection& selectio
   }
   // A partitioned table is read through its root.
   const std::string only =
-      source.query("SELECT CASE relkind WHEN 'p' THEN '' ELSE 'ONLY ' END FROM pg_class WHERE oid = to_regclass($1)",
-                   {table.name})
+      source
+          .query("SELECT CASE relkind WHEN 'p' THEN '' ELSE 'ONLY ' END FROM pg_class WHERE oid = to_regclass($1)",
+                 {table.name})
           .text(0, 0);
   const std::string all = only + table.name;
   if (!has_states(table)) return {"", all};
@@ -91,6 +93,8 @@ Connection& Copier::connection(Node& node) {
     kept->query("SET lock_timeout = 0");
     kept->query("SET synchronous_commit = off");
     kept->query("SELECT meridian.begin_apply()");
+    // As long as the connection lives, the node forgets no delete that a row of the copy may have missed.
+    kept->query("SELECT pg_advisory_lock_shared($1)", {std::to_string(copy_lock)});
   }
   return *kept;
 }

@@ -27,12 +27,12 @@ struct Table {
 
 std::vector<Table> read_tables(Connection& db);
 
-/// What of a table is copied: by default everything, what is parked included. Tables whose rows carry no stamps are copied
-/// as a whole, unless `keys` are given.
+/// What of a table is copied: by default everything, what is parked included. Tables whose rows carry no stamps are
+/// copied as a whole, unless `keys` are given.
 struct Selection {
-  int member = 0;          ///< only what this member wrote after `since`; 0: what holds a write stamped since then
+  int member = 0;  ///< only what this member wrote after `since`; 0: what holds a write stamped since then
   std::int64_t since = 0;
-  std::string keys;        ///< only these, without what is parked: a text[] literal of two dimensions
+  std::string keys;  ///< only these, without what is parked: a text[] literal of two dimensions
 };
 
 /// Copies tables between nodes, over connections of its own that are kept for the next copy.
