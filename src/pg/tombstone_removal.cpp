@@ -75,6 +75,26 @@ bool may_remove(const Standing& standing) {
   return !standing.held && standing.epoch == standing.generation_epoch && !anyone_joining(standing);
 }
 
+// False while a copy runs; a copy that begins waits until this transaction has ended.
+bool keep_copies_out() {
+  Oid types[] = {INT8OID};
+  Datum values[] = {Int64GetDatum(copy_lock)};
+  const int outcome =
+      SPI_execute_with_args("SELECT pg_try_advisory_xact_lock($1)", lengthof(types), types, values, nullptr, false, 1);
+  if (outcome != SPI_OK_SELECT) elog(ERROR, "SPI_execute_with_args returned %s", SPI_result_code_string(outcome));
+  bool is_null = false;
+  return DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+}
+
+void remove_upto(const Standing& standing, Hlc cut) {
+  change(drop_stable, SPI_OK_DELETE, cut);
+  enter_apply_mode();
+  change(lay_down_stable, SPI_OK_UPDATE, cut);
+  leave_apply_mode();
+  laid_down_upto = first_still_up(cut);
+  change(drop_laid_down, SPI_OK_DELETE, laid_down_by_all(standing, laid_down_upto));
+}
+
 }  // namespace
 
 Hlc laid_down_here() { return laid_down_upto; }
@@ -87,14 +107,8 @@ void drop_stable_tombstones() {
   const Hlc cut = std::min(stable_here(standing), clock_now());
   if (cut == never) return;
   SPI_connect();
-  change(drop_stable, SPI_OK_DELETE, cut);
-  enter_apply_mode();
-  change(lay_down_stable, SPI_OK_UPDATE, cut);
-  leave_apply_mode();
-  const Hlc own = first_still_up(cut);
-  change(drop_laid_down, SPI_OK_DELETE, laid_down_by_all(standing, own));
+  if (keep_copies_out()) remove_upto(standing, cut);
   SPI_finish();
-  laid_down_upto = own;
 }
 
 }  // namespace meridian::pg

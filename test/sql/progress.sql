@@ -100,7 +100,12 @@ SELECT count(*) FROM pg_temp.graves;
 INSERT INTO meridian.parked_image (rel, key_hash, image, reason, sqlstate, detail, retry_at)
   SELECT 'waits', d.key_hash, '{"id": "45"}', 'a test', '00000', '', 'infinity'
     FROM meridian.tombstone d JOIN meridian.replicated_table t ON t.id = d.table_id WHERE t.rel = 'waits'::regclass AND d.key = '{45}';
+-- rows are being copied: nothing goes
+SELECT pg_advisory_lock_shared(x'4D45524945'::bigint);
 UPDATE meridian.generation SET held = NULL;
+CALL pg_temp.keeper_passes('removal');
+SELECT count(*) FROM pg_temp.graves;
+SELECT pg_advisory_unlock_shared(x'4D45524945'::bigint);
 CALL pg_temp.wait_for('count(*) = 10 FROM pg_temp.graves');
 CALL pg_temp.keeper_passes('removal');
 SELECT * FROM pg_temp.graves;

@@ -1,5 +1,7 @@
 #include "pg/setup/copy.hpp"
 
+#include "pg/tombstone_removal.hpp"
+
 namespace meridian::pg::setup {
 namespace {
 
@@ -95,6 +97,8 @@ Connection& Copier::connection(Node& node) {
     kept->query("SET lock_timeout = 0");
     kept->query("SET synchronous_commit = off");
     kept->query("SELECT meridian.begin_apply()");
+    // As long as the connection lives, the node forgets no delete that a row of the copy may have missed.
+    kept->query("SELECT pg_advisory_lock_shared($1)", {std::to_string(copy_lock)});
   }
   return *kept;
 }
