@@ -135,7 +135,8 @@ CREATE FUNCTION app.fragile(a text, b text) RETURNS text LANGUAGE plpgsql IMMUTA
 CREATE TABLE delicate (id bigint PRIMARY KEY, v text);
 SELECT pg_temp.attach('delicate', 'v=merge:app.fragile');
 INSERT INTO delicate VALUES (1, 'a', '{entries:[1/1@10.0 last 10.0],groups:[0:1/1@10.0 last 10.0],lattices:[1@10.0]}');
--- what it refuses waits, and the next one finds everything in order
+-- what it refuses waits, and the next one finds everything in order; one transaction, so that the keeper does not retry it meanwhile
+BEGIN;
 INSERT INTO delicate VALUES (1, 'null', '{entries:[2/1@10.0 last 20.0],groups:[0:1/1@10.0 last 10.0],lattices:[1@10.0]}');
 INSERT INTO delicate VALUES (1, 'bad', '{entries:[2/1@10.0 last 25.0],groups:[0:1/1@10.0 last 10.0],lattices:[1@10.0]}');
 INSERT INTO delicate VALUES (1, 'b', '{entries:[3/1@10.0 last 20.0],groups:[0:1/1@10.0 last 10.0],lattices:[1@10.0]}');
@@ -160,7 +161,7 @@ SELECT v FROM delicate;
 CREATE FUNCTION app.fragile(a text, b text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT a || b $$;
 SELECT meridian.retry_parked(min(id)) FROM meridian.parked;
 SELECT v FROM delicate;
-SELECT meridian.begin_apply();
+COMMIT;
 DROP TABLE delicate;
 \c -
 
