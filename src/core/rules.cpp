@@ -19,7 +19,8 @@ constexpr std::string_view merge_prefix = "merge:";
 constexpr std::array<std::string_view, 3> option_names = {"delete", "ids", "row"};
 
 constexpr std::string_view possible_rules =
-    "Possible column rules: lww, group:<name>, counter, max, min, or, and, set, type, merge:<schema>.<function>. Options: "
+    "Possible column rules: lww, group:<name>, counter, max, min, or, and, set, type, merge:<schema>.<function>. "
+    "Options: "
     "delete=latest|birth, "
     "ids=global|stepped|keep, row=lww(<column>).";
 

@@ -160,6 +160,15 @@ void bury_old_key(Relation relation, const RowPlan* plan, const RowValues& row) 
   add_tombstone(relation, plan, row, tombstone);
 }
 
+// The set columns of a new row, brought into their form.
+SetColumn* normalize_sets(Relation relation, const RowPlan* plan, RowValues* row) {
+  SetColumn* sets = plan->shape->sets.empty() ? nullptr : allocate_sets(plan);
+  for (std::size_t s = 0; s < plan->shape->sets.size(); ++s) {
+    sets[s] = normalize_set(relation, plan, plan->set_attnums[s], false, row);
+  }
+  return sets;
+}
+
 }  // namespace
 
 HeapTuple stamp_state_insert(Relation relation, const RowPlan* plan, HeapTuple tuple) {
@@ -169,10 +178,7 @@ HeapTuple stamp_state_insert(Relation relation, const RowPlan* plan, HeapTuple t
   fetch_external_values(relation, plan, &row);
   absorb_typed(relation, plan, nullptr, &row);
   const Number* counters = read_counters(plan, row);
-  SetColumn* sets = plan->shape->sets.empty() ? nullptr : allocate_sets(plan);
-  for (std::size_t s = 0; s < plan->shape->sets.size(); ++s) {
-    sets[s] = normalize_set(relation, plan, plan->set_attnums[s], false, &row);
-  }
+  const SetColumn* sets = normalize_sets(relation, plan, &row);
   write_state(plan, stamp_insert(*plan->shape, actor, tick(), counters, sets), &row);
   count_stat(plan->relation, Stat::stamped);
   return form(relation, row);
@@ -224,7 +230,9 @@ HeapTuple stamp_state_update(Relation relation, const RowPlan* plan, HeapTuple o
 void restamp_state_insert(Relation relation, const RowPlan* plan, const TombstoneData& tombstone, RowValues* row) {
   fetch_external_values(relation, plan, row);
   const Hlc above{std::max(tombstone.stamp.value, tombstone.floor.value)};
-  write_state(plan, stamp_insert(*plan->shape, local_actor(), tick(above), read_counters(plan, *row)), row);
+  const Number* counters = read_counters(plan, *row);
+  const SetColumn* sets = normalize_sets(relation, plan, row);
+  write_state(plan, stamp_insert(*plan->shape, local_actor(), tick(above), counters, sets), row);
 }
 
 void stamp_state_delete(Relation relation, const RowPlan* plan, HeapTuple tuple) {
