@@ -366,6 +366,6 @@ GRANT EXECUTE ON FUNCTION meridian.drop_node(text) TO meridian_admin;
 
 CREATE FUNCTION meridian.wait_converged(timeout interval DEFAULT '30s') RETURNS boolean
   LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'meridian_wait_converged';
-COMMENT ON FUNCTION meridian.wait_converged(interval) IS 'Waits until all that this node committed before the call is applied and visible on every reachable peer. False if a connected peer is behind when the time is over, or if a change is parked here.';
+COMMENT ON FUNCTION meridian.wait_converged(interval) IS 'Waits until all that this node committed before the call is applied and visible on every reachable peer. False if a connected peer is behind when the time is over, or if a change is parked here or, as they told about a second ago, on a peer.';
 REVOKE ALL ON FUNCTION meridian.wait_converged(interval) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION meridian.wait_converged(interval) TO meridian_admin;

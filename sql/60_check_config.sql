@@ -143,3 +143,13 @@ AS $$ SELECT count(*) FROM meridian.parked_image $$;
 COMMENT ON FUNCTION meridian.parked_count() IS 'How many incoming changes wait on this node because they could not be applied.';
 REVOKE ALL ON FUNCTION meridian.parked_count() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION meridian.parked_count() TO meridian_admin;
+
+CREATE FUNCTION meridian.parked_in_mesh() RETURNS bigint
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT meridian.parked_count() + COALESCE(sum(p.parked), 0)::bigint
+    FROM meridian.progress p JOIN meridian.peer_positions('0/0') c ON c.id = p.member AND c.connected
+$$;
+COMMENT ON FUNCTION meridian.parked_in_mesh() IS 'How many changes wait on this node, and on connected members as they told last: about a second ago.';
+REVOKE ALL ON FUNCTION meridian.parked_in_mesh() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.parked_in_mesh() TO meridian_admin;

@@ -51,8 +51,25 @@ COMMENT ON FUNCTION meridian.membership_alarms() IS 'Alarm of a node that was dr
 REVOKE ALL ON FUNCTION meridian.membership_alarms() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION meridian.membership_alarms() TO meridian_admin, pg_monitor;
 
+CREATE FUNCTION meridian.parked_alarms()
+  RETURNS TABLE (alarm text, severity text, since timestamptz, subject text, detail text, remedy text)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT 'rows parked', CASE p.reason WHEN 'clock_skew' THEN 'warning' ELSE 'error' END, min(p.parked_at), p.rel::text,
+         format('%s rows of %s wait outside it (%s), for example: %s', count(*), p.rel, p.reason, min(p.detail)),
+         CASE p.reason WHEN 'clock_skew' THEN 'Set the clock of the node that is ahead; the rows are applied when their time has come.'
+                       WHEN 'unique' THEN 'Give one of the rows another key, or delete it (meridian.conflicts, kind unique).'
+                       ELSE 'SELECT * FROM meridian.parked; make the table take the rows: they are tried again by themselves.' END
+    FROM meridian.parked_image p
+   GROUP BY p.rel, p.reason
+$$;
+COMMENT ON FUNCTION meridian.parked_alarms() IS 'Alarms about rows that their table does not take; read view meridian.alarms.';
+REVOKE ALL ON FUNCTION meridian.parked_alarms() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.parked_alarms() TO meridian_admin, pg_monitor;
+
 CREATE VIEW meridian.alarms AS
   SELECT * FROM meridian.membership_alarms()
+  UNION ALL SELECT * FROM meridian.parked_alarms()
   UNION ALL SELECT * FROM meridian.tombstone_alarms();
 COMMENT ON VIEW meridian.alarms IS 'What somebody must look at on this node, and what to do about it; empty if all is well.';
 COMMENT ON COLUMN meridian.alarms.alarm IS 'Kind of alarm.';

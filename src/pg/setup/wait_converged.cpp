@@ -40,7 +40,7 @@ long checked_timeout(const Interval* timeout) {
 struct Peers {
   std::int64_t behind;
   std::int64_t unreachable;
-  bool parked;  ///< something waits here; looked at once nobody is behind
+  bool parked;  ///< something waits here, or on a peer as it told last; looked at once nobody is behind
 };
 
 char* first_value() { return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1); }
@@ -53,7 +53,7 @@ void require_member() {
 }
 
 bool anything_parked() {
-  SPI_execute("SELECT meridian.parked_count()", false, 1);
+  SPI_execute("SELECT meridian.parked_in_mesh()", false, 1);
   return std::strcmp(first_value(), "0") != 0;
 }
 
