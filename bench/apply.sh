@@ -8,6 +8,7 @@
 #   stock      pgoutput, no trigger
 #   counter    meridian.replicate('t', 'balance=counter')
 #   resolve    meridian.replicate('t'): the row as one group
+#   max        meridian.replicate('t', 'balance=max')
 #   lww        meridian.replicate('t', 'row=lww(updated_at)')
 #   plpgsql    pgoutput, and on the receiver IF NEW.updated_at > OLD.updated_at THEN RETURN NEW; ELSE RETURN NULL; END IF
 #   pglogical  conflict resolution last_update_wins
@@ -17,14 +18,14 @@
 # backlog being visible until the last. Beside it the processor time of the apply worker, which other load disturbs less.
 # Order ABBA: each round runs the arms forwards and backwards.
 #
-# TX=200000 ROUNDS=2 ARMS="stock counter resolve lww plpgsql pglogical". Exit status 1 if a gate fails.
+# TX=200000 ROUNDS=2 ARMS="stock counter resolve max lww plpgsql pglogical". Exit status 1 if a gate fails.
 # shellcheck source=bench/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 METHOD=${1:-time}
 ROUNDS=${ROUNDS:-2}
 ROWS=10000
-read -r -a arms <<<"${ARMS:-stock counter resolve lww plpgsql pglogical}"
+read -r -a arms <<<"${ARMS:-stock counter resolve max lww plpgsql pglogical}"
 if [ "$METHOD" = instructions ]; then TX=${TX:-1000}; else TX=${TX:-200000}; fi
 
 has_arm() { [[ " ${arms[*]} " == *" $1 "* ]]; }
@@ -92,11 +93,12 @@ make_tables() {
 }
 
 make_mesh() {
-  has_arm counter || has_arm resolve || has_arm lww || return 0
+  has_arm counter || has_arm resolve || has_arm max || has_arm lww || return 0
   sql from -c "SELECT meridian.create_node('from', 'from', '$(dsn_of from)')" >/dev/null
   sql to -c "SELECT meridian.join('to', 'to', '$(dsn_of to)', via => '$(dsn_of from)')" >/dev/null
   if has_arm counter; then sql from -c "SELECT meridian.replicate('counter', 'balance=counter')" >/dev/null; fi
   if has_arm resolve; then sql from -c "SELECT meridian.replicate('resolve')" >/dev/null; fi
+  if has_arm max; then sql from -c "SELECT meridian.replicate('max', 'balance=max')" >/dev/null; fi
   if has_arm lww; then sql from -c "SELECT meridian.replicate('lww', 'row=lww(updated_at)')" >/dev/null; fi
   [ "$(sql from -c "SELECT meridian.wait_converged('120s')")" = t ] || die "the mesh did not converge"
   sql from -c 'ALTER PUBLICATION meridian ADD TABLE mark'
@@ -235,7 +237,7 @@ report_time() {
     printf '%-10s %8s   %-10s   %s   %s\n' "$arm" "$(median <"$DIR/ratios.$arm")" "$(spread <"$DIR/ratios.$arm")" \
       "$(median <"$DIR/cpu.$arm")" "$(spread <"$DIR/cpu.$arm")"
   done
-  for arm in counter resolve lww; do
+  for arm in counter resolve max lww; do
     has_arm "$arm" || continue
     ours=$(median <"$DIR/ratios.$arm")
     gate "$arm at 0.85 of stock or more" "$ours >= 0.85"
