@@ -191,8 +191,9 @@ expect_everywhere(\@nodes, q{SELECT v FROM event WHERE id = 60}, 'autumn', 'the 
 sql($n3, q{DELETE FROM event});
 agree('emptied');
 
-# From 16 on the stock apply worker, too, acts as the owner of the root, and wants its rights on the partition.
-sql($n1, q{ALTER TABLE event OWNER TO app; GRANT ALL ON SCHEMA public TO app; GRANT ALL ON ALL TABLES IN SCHEMA public TO app});
+# From 16 on the stock apply worker acts as the owner of the root before it reaches our trigger, and wants its rights on
+# every partition; so the rest is for 15.
+sql($n1, q{ALTER TABLE event OWNER TO app; GRANT ALL ON SCHEMA public TO app}) if $n1->pg_version < 16;
 sql($n2, q{INSERT INTO event VALUES (40, '2026-01-28', 'n2', 1)});
 agree('another owner');
 is(sql($n1, q{SELECT count(*) FROM event}), 1, 'the owner of the root writes');
