@@ -22,11 +22,15 @@ Admission check_constraints(const Candidate& candidate, RowWriter* writer, Refus
   const CmdType command = candidate.exists ? CMD_UPDATE : CMD_INSERT;
   // The writer keeps the executor state that this builds, so it is built outside the subtransaction.
   open_target(writer);
-  const ErrorData* error = attempt([writer, row, command] { check_row(writer, row, command); });
+  ErrorData* error = attempt([writer, row, command] { check_row(writer, row, command); });
   if (error == nullptr) return Admission::done;
-  if (!is_refusal(error->sqlerrcode)) ReThrowError(const_cast<ErrorData*>(error));
-  *refusal = refusal_of(error);
+  *refusal = refusal_or_rethrow(error);
   return Admission::refused;
+}
+
+Refusal lost_key(const char* index) {
+  return {"unique", ERRCODE_UNIQUE_VIOLATION,
+          psprintf("an earlier row has the same key in unique index \"%s\"", index)};
 }
 
 // Takes a row that lost its unique key out of the table. It is not deleted: it waits.
@@ -38,9 +42,7 @@ Admission displace(const Candidate& candidate, TupleTableSlot* holder, const cha
   end_write(&writer);
   if (result != WriteResult::done) return Admission::again;
   CommandCounterIncrement();
-  const Refusal refusal = {"unique", ERRCODE_UNIQUE_VIOLATION,
-                           psprintf("an earlier row has the same key in unique index \"%s\"", index)};
-  park_refused(candidate.relation, candidate.plan, row, refusal, nullptr);
+  park_refused(candidate.relation, candidate.plan, row, lost_key(index), nullptr);
   return Admission::done;
 }
 
@@ -50,8 +52,7 @@ Admission step_back(const Candidate& candidate, RowWriter* writer, const char* i
     const Admission result = admission_of(delete_row(writer, candidate.slots->found));
     if (result != Admission::done) return result;
   }
-  *refusal = {"unique", ERRCODE_UNIQUE_VIOLATION,
-              psprintf("an earlier row has the same key in unique index \"%s\"", index)};
+  *refusal = lost_key(index);
   return Admission::refused;
 }
 
@@ -118,8 +119,7 @@ Admission write_carefully(const Candidate& candidate, Refusal* refusal) {
     if (result == Admission::refused) refusal->detail = MemoryContextStrdup(memory, refusal->detail);
   });
   if (error == nullptr) return result;
-  if (!is_refusal(error->sqlerrcode)) ReThrowError(error);
-  *refusal = refusal_of(error);
+  *refusal = refusal_or_rethrow(error);
   return Admission::refused;
 }
 

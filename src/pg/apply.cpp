@@ -116,8 +116,7 @@ bool decide(const Arrival& arrival, const RowValues& local, const TombstoneData&
     *verdict = merge_rows(arrival.relation, arrival.plan, local, arrival.incoming, tombstone);
   });
   if (error == nullptr) return true;
-  if (!is_refusal(error->sqlerrcode)) ReThrowError(error);
-  *refusal = refusal_of(error);
+  *refusal = refusal_or_rethrow(error);
   refusal->reason = "merge";
   return false;
 }

@@ -53,6 +53,11 @@ Refusal refusal_of(const ErrorData* error) {
   return {reason_of(error->sqlerrcode), error->sqlerrcode, pstrdup(message)};
 }
 
+Refusal refusal_or_rethrow(ErrorData* error) {
+  if (!is_refusal(error->sqlerrcode)) ReThrowError(error);
+  return refusal_of(error);
+}
+
 void become_careful(Oid relation) { set_careful_until(relation, GetCurrentTimestamp() + careful_for_us); }
 
 bool is_careful(Oid relation) {

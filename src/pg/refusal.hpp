@@ -18,6 +18,8 @@ struct Refusal {
 bool is_refusal(int sqlstate);
 
 Refusal refusal_of(const ErrorData* error);
+/// The same for an error that may be none of the row's business, which goes on as it was.
+Refusal refusal_or_rethrow(ErrorData* error);
 
 /// An apply worker has failed on a row of this table with a refusal that nobody expected. For some minutes every row of
 /// it is written in a subtransaction, so that the next failure parks one row instead of ending the worker again.
