@@ -50,7 +50,6 @@ ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=meridian --use-e
 ifneq (,$(wildcard test/t/*.pl))
 TAP_TESTS = 1
 PROVE_TESTS ?= test/t/*.pl
-PROVE_FLAGS += -I test/perl
 endif
 # PostgreSQL's headers take four fifths of the time of compiling a file: they are compiled once, and put before each.
 PRECOMPILED = src/pg/support/postgres.hpp

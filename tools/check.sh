@@ -108,9 +108,10 @@ stop_cluster() {
 # One kind of installcheck at a time: PGXS stops at the first kind that fails.
 regress() { pgxs installcheck ISOLATION= TAP_TESTS= || show_differences .; }
 isolation() { pgxs installcheck REGRESS= TAP_TESTS= || show_differences .; }
-# Servers wait more than they work, so as many tests at a time as there are processors.
+# Servers wait more than they work, so more tests at a time than there are processors. (PROVE_FLAGS of the environment would
+# be lost: PostgreSQL's makefiles empty it.)
 tap() {
-  PROVE_FLAGS="--timer -j$(nproc)" pgxs installcheck REGRESS= ISOLATION= ${PROVE_TESTS:+PROVE_TESTS="$PROVE_TESTS"} ||
+  pgxs installcheck REGRESS= ISOLATION= PROVE_FLAGS="--timer -j$(($(nproc) + 1))" ${PROVE_TESTS:+PROVE_TESTS="$PROVE_TESTS"} ||
     show_tap_logs
 }
 module() { pgxs -C test/module installcheck || show_differences test/module; }

@@ -14,7 +14,7 @@ Admission admission_of(WriteResult result) { return result == WriteResult::done 
 // The table's own constraints. NOT NULL is seen without the executor; CHECK and generated columns run code.
 Admission check_constraints(const Candidate& candidate, RowWriter* writer, Refusal* refusal) {
   TupleTableSlot* row = candidate.slots->written;
-  if (const char* column = missing_value(candidate.relation, row)) {
+  if (const char* column = missing_value(candidate.relation, candidate.plan, row)) {
     *refusal = {"not_null", ERRCODE_NOT_NULL_VIOLATION, psprintf("column \"%s\" is NULL and must not be", column)};
     if (!candidate.plan->has_checks) return Admission::refused;
   }
@@ -124,22 +124,6 @@ Admission write_carefully(const Candidate& candidate, Refusal* refusal) {
 }
 
 }  // namespace
-
-Slots make_slots(Relation relation) {
-  return {table_slot_create(relation, nullptr), table_slot_create(relation, nullptr)};
-}
-
-void drop_slots(const Slots& slots) {
-  ExecDropSingleTupleTableSlot(slots.found);
-  ExecDropSingleTupleTableSlot(slots.written);
-}
-
-void store(TupleTableSlot* slot, const RowPlan* plan, const RowValues& row) {
-  ExecClearTuple(slot);
-  std::memcpy(slot->tts_values, row.values, sizeof(Datum) * plan->column_count);
-  std::memcpy(slot->tts_isnull, row.nulls, sizeof(bool) * plan->column_count);
-  ExecStoreVirtualTuple(slot);
-}
 
 Admission admit(const Candidate& candidate, Refusal* refusal) {
   store(candidate.slots->written, candidate.plan, candidate.row);

@@ -12,18 +12,9 @@
 
 #include "pg/refusal.hpp"
 #include "pg/row_access.hpp"
-#include "pg/row_values.hpp"
+#include "pg/row_slots.hpp"
 
 namespace meridian::pg {
-
-/// The slots of one application: the local row, and the row to write.
-struct Slots {
-  TupleTableSlot* found;
-  TupleTableSlot* written;
-};
-Slots make_slots(Relation relation);
-void drop_slots(const Slots& slots);
-void store(TupleTableSlot* slot, const RowPlan* plan, const RowValues& row);
 
 enum class Admission {
   done,

@@ -189,12 +189,19 @@ bool bury_found(const Arrival& arrival, const TombstoneData& tombstone, Look loo
   return true;
 }
 
+// Asks the clock only about a stamp that is too far ahead of the statement's beginning already.
+bool is_future(Hlc stamp) {
+  const auto skew = static_cast<std::uint64_t>(max_clock_skew_ms);
+  return too_far_ahead(stamp, physical_ms_of(GetCurrentStatementStartTimestamp()), skew) &&
+         too_far_ahead(stamp, physical_ms(), skew);
+}
+
 // An image from the future waits. What is known to be dead of it is taken off first: the tombstone may be gone when its
 // time comes.
 bool park_if_future(Relation relation, RowPlan* plan, const RowValues& incoming) {
   if (plan->mode != RowMode::state) return false;
   const Hlc newest = highest_stamp(*plan->shape, read_image(relation, plan, incoming));
-  if (!too_far_ahead(newest, physical_ms(), static_cast<std::uint64_t>(max_clock_skew_ms))) {
+  if (!is_future(newest)) {
     observe(newest);
     return false;
   }
@@ -206,10 +213,10 @@ bool park_if_future(Relation relation, RowPlan* plan, const RowValues& incoming)
 }
 
 void bring_delete(Relation relation, RowPlan* plan, const RowValues& key, const TombstoneData& tombstone, Look look) {
-  const Arrival arrival = {relation, plan, make_slots(relation), key, nullptr};
+  const Arrival arrival = {relation, plan, take_slots(relation, plan), key, nullptr};
   for (;;) {
     CHECK_FOR_INTERRUPTS();
-    if (find_row(relation, plan, key, arrival.slots.found)) {
+    if (find_row(relation, plan, key, Seen::now, arrival.slots.found)) {
       if (bury_found(arrival, tombstone, look)) break;
       continue;
     }
@@ -240,8 +247,9 @@ void apply_image(Relation relation, RowPlan* plan, HeapTuple image) {
     call([relation, plan, image] {
       require_identity(plan);
       const OwnerSwitch caller = become_owner(plan);
-      // One COPY or INSERT may bring a key several times, and an image must see what the one before it wrote.
-      CommandCounterIncrement();
+      // One COPY or INSERT may bring a key several times, and an image must see what the one before it wrote. To an
+      // apply worker every change is a command of its own.
+      if (!IsLogicalWorker()) CommandCounterIncrement();
       apply_row(relation, plan, deform(relation, plan, image), nullptr);
       become_caller(caller);
     });
@@ -254,10 +262,12 @@ void apply_image(Relation relation, RowPlan* plan, HeapTuple image) {
 
 void apply_row(Relation relation, RowPlan* plan, const RowValues& row, const ParkedHistory* history) {
   if (park_if_future(relation, plan, row)) return;
-  const Arrival arrival = {relation, plan, make_slots(relation), row, history};
-  for (bool done = false; !done;) {
+  const Arrival arrival = {relation, plan, take_slots(relation, plan), row, history};
+  // The worker's snapshot was taken for this very change. If it is too old all the same, the write says so.
+  Seen seen = IsLogicalWorker() ? Seen::at_start : Seen::now;
+  for (bool done = false; !done; seen = Seen::now) {
     CHECK_FOR_INTERRUPTS();
-    done = find_row(relation, plan, row, arrival.slots.found) ? merge_into(arrival) : insert_missing(arrival);
+    done = find_row(relation, plan, row, seen, arrival.slots.found) ? merge_into(arrival) : insert_missing(arrival);
   }
   drop_slots(arrival.slots);
 }

@@ -11,6 +11,7 @@
 #include "pg/partition.hpp"
 #include "pg/row_access.hpp"
 #include "pg/row_lookup.hpp"
+#include "pg/row_slots.hpp"
 #include "pg/support/function.hpp"
 #include "pg/tombstone.hpp"
 
@@ -381,8 +382,8 @@ RowValues as_in_table(Relation table, const RowPlan* plan, Relation leaf, TupleT
 
 bool find_in(Relation table, const RowPlan* plan, Relation leaf, ArrayType* key, RowValues* row) {
   const RowPlan* leaf_plan = row_plan(leaf);
-  TupleTableSlot* slot = table_slot_create(leaf, nullptr);
-  const bool found = find_row(leaf, leaf_plan, parse_key(leaf, leaf_plan, key), slot);
+  TupleTableSlot* slot = make_found_slot(leaf);
+  const bool found = find_row(leaf, leaf_plan, parse_key(leaf, leaf_plan, key), Seen::now, slot);
   if (found) *row = as_in_table(table, plan, leaf, slot);
   ExecDropSingleTupleTableSlot(slot);
   return found;

@@ -107,7 +107,9 @@ void require_clock() {
   if (pg_atomic_read_u32(&clock_state->database) != MyDatabaseId) load_clock();
 }
 
-std::uint64_t physical_ms() { return static_cast<std::uint64_t>(GetCurrentTimestamp()) / 1000 + unix_epoch_ms; }
+std::uint64_t physical_ms_of(TimestampTz time) { return static_cast<std::uint64_t>(time) / 1000 + unix_epoch_ms; }
+
+std::uint64_t physical_ms() { return physical_ms_of(GetCurrentTimestamp()); }
 
 Hlc tick(Hlc above) {
   require_clock();

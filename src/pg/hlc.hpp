@@ -33,6 +33,8 @@ void observe(Hlc seen);
 
 /// Physical time of this server: Unix milliseconds.
 std::uint64_t physical_ms();
+/// The same of a timestamp of PostgreSQL.
+std::uint64_t physical_ms_of(TimestampTz time);
 
 /// Keeper task: keeps the stored bound ahead of a clock that is in use, so that backends nearly never have to.
 void keep_clock_ahead();

@@ -4,6 +4,7 @@
 #include "pg/row_access.hpp"
 #include "pg/row_logic.hpp"
 #include "pg/row_lookup.hpp"
+#include "pg/row_slots.hpp"
 #include "pg/stamp.hpp"
 #include "pg/tombstone.hpp"
 
@@ -24,7 +25,7 @@ void stamp_again(Relation relation, RowPlan* plan, TupleTableSlot* found, const 
   } else {
     restamp_timestamp_insert(relation, plan, tombstone, &row);
   }
-  TupleTableSlot* written = table_slot_create(relation, nullptr);
+  TupleTableSlot* written = MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsVirtual);
   store(written, plan, row);
   RowWriter writer;
   begin_write(&writer, relation, plan);
@@ -61,8 +62,8 @@ void outlive_deletes(Relation relation, RowPlan* plan, const RowValues& key) {
   CommandCounterIncrement();  // tombstones of this very statement
   const TombstoneData tombstone = find_tombstone(relation, plan, key);
   if (tombstone.seen.data == nullptr) return;
-  TupleTableSlot* found = table_slot_create(relation, nullptr);
-  if (find_row(relation, plan, key, found) &&
+  TupleTableSlot* found = make_found_slot(relation);
+  if (find_row(relation, plan, key, Seen::now, found) &&
       bury_row(relation, plan, deform(plan, found), tombstone).action == Action::remove) {
     stamp_again(relation, plan, found, tombstone);
   }

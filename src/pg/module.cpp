@@ -12,6 +12,7 @@
 #include "pg/late_insert.hpp"
 #include "pg/row_access.hpp"
 #include "pg/row_plan.hpp"
+#include "pg/row_slots.hpp"
 #include "pg/settings.hpp"
 #include "pg/stat_tables.hpp"
 #include "pg/support/compat.hpp"
@@ -67,6 +68,7 @@ void init_module() {
   register_catalog_callbacks();
   register_plan_callbacks();
   register_write_callbacks();
+  register_slot_callbacks();
   if (!process_shared_preload_libraries_in_progress) return;
   next_shmem_request_hook = shmem_request_hook;
   shmem_request_hook = meridian_shmem_request;

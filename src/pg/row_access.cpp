@@ -75,7 +75,8 @@ void complete_row(RowWriter* writer, TupleTableSlot* row, CmdType command) {
     need_target(writer);
     ExecComputeStoredGenerated(writer->target, writer->estate, row, command);
   }
-  if (constraints->num_check > 0 || (constraints->has_not_null && missing_value(writer->relation, row) != nullptr)) {
+  if (constraints->num_check > 0 ||
+      (constraints->has_not_null && missing_value(writer->relation, writer->plan, row) != nullptr)) {
     need_target(writer);
     ExecConstraints(writer->target, row, writer->estate);
   }
@@ -141,12 +142,12 @@ ResultRelInfo* open_indexes(RowWriter* writer) {
   return writer->target;
 }
 
-const char* missing_value(Relation relation, TupleTableSlot* row) {
-  const TupleDesc descriptor = RelationGetDescr(relation);
-  for (int i = 0; i < descriptor->natts; ++i) {
-    const Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
-    const bool computed_when_read = attribute->attgenerated == 'v';  // never stored
-    if (attribute->attnotnull && !computed_when_read && slot_attisnull(row, i + 1)) return NameStr(attribute->attname);
+const char* missing_value(Relation relation, const RowPlan* plan, TupleTableSlot* row) {
+  for (int i = 0; i < plan->required_count; ++i) {
+    const AttrNumber column = plan->required[i];
+    if (slot_attisnull(row, column)) {
+      return NameStr(TupleDescAttr(RelationGetDescr(relation), column - 1)->attname);
+    }
   }
   return nullptr;
 }

@@ -49,7 +49,7 @@ ResultRelInfo* open_indexes(RowWriter* writer);
 /// Computes the generated columns of `row` and raises what CHECK and NOT NULL constraints say, ahead of the write.
 void check_row(RowWriter* writer, TupleTableSlot* row, CmdType command);
 /// The first NOT NULL column that has no value in `row`, or null.
-const char* missing_value(Relation relation, TupleTableSlot* row);
+const char* missing_value(Relation relation, const RowPlan* plan, TupleTableSlot* row);
 
 /// Waits for other transactions that are inserting this key. False if a committed row has it now (look again).
 bool key_is_free(RowWriter* writer, TupleTableSlot* key_source);

@@ -54,36 +54,53 @@ bool fetch(Relation relation, IndexScanDesc scan, ItemPointer tid, TupleTableSlo
     return false;
   }
   pgstat_count_heap_fetch(scan->indexRelation);
-  ExecStorePinnedBufferHeapTuple(&tuple, row, buffer);
-  ExecMaterializeSlot(row);
+  ExecStoreHeapTuple(heap_copytuple(&tuple), row, false);
+  ReleaseBuffer(buffer);
   return true;
 }
 
 // Another access method fetches in its own way.
-bool fetch_next(Relation relation, IndexScanDesc scan, TupleTableSlot* row) {
-  if (relation->rd_tableam != GetHeapamTableAmRoutine()) {
-    const bool found = index_getnext_slot(scan, ForwardScanDirection, row);
-    if (found) ExecMaterializeSlot(row);
-    return found;
+bool fetch_other(Relation relation, IndexScanDesc scan, TupleTableSlot* row) {
+  TupleTableSlot* slot = table_slot_create(relation, nullptr);
+  const bool found = index_getnext_slot(scan, ForwardScanDirection, slot);
+  if (found) {
+    ExecStoreHeapTuple(ExecCopySlotHeapTuple(slot), row, false);
+    row->tts_tid = slot->tts_tid;
+    row->tts_tableOid = slot->tts_tableOid;
   }
+  ExecDropSingleTupleTableSlot(slot);
+  return found;
+}
+
+bool fetch_next(Relation relation, IndexScanDesc scan, TupleTableSlot* row) {
+  if (relation->rd_tableam != GetHeapamTableAmRoutine()) return fetch_other(relation, scan, row);
   while (ItemPointer tid = index_getnext_tid(scan, ForwardScanDirection)) {
     if (fetch(relation, scan, tid, row)) return true;
   }
   return false;
 }
 
+// The active snapshot, if it shows what this transaction has written so far.
+Snapshot snapshot_for(Seen seen) {
+  if (seen == Seen::at_start && ActiveSnapshotSet()) {
+    const Snapshot active = GetActiveSnapshot();
+    if (active->snapshot_type == SNAPSHOT_MVCC && active->curcid == GetCurrentCommandId(false)) return active;
+  }
+  return RegisterSnapshot(GetLatestSnapshot());
+}
+
 }  // namespace
 
-bool find_row(Relation relation, const RowPlan* plan, const RowValues& key, TupleTableSlot* row) {
+bool find_row(Relation relation, const RowPlan* plan, const RowValues& key, Seen seen, TupleTableSlot* row) {
   Relation index = index_open(plan->key_index, RowExclusiveLock);
-  Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+  Snapshot snapshot = snapshot_for(seen);
   IndexScanDesc scan = compat::index_beginscan(relation, index, snapshot, plan->key_count, 0);
   ScanKeyData scan_keys[INDEX_MAX_KEYS];
   make_scan_keys(plan, key, scan_keys);
   index_rescan(scan, scan_keys, plan->key_count, nullptr, 0);
   const bool found = fetch_next(relation, scan, row);
   index_endscan(scan);
-  UnregisterSnapshot(snapshot);
+  if (snapshot != GetActiveSnapshot()) UnregisterSnapshot(snapshot);
   index_close(index, NoLock);
   return found;
 }

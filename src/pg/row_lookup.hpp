@@ -8,7 +8,13 @@
 
 namespace meridian::pg {
 
-/// Copies the live row with the key of `key` into `row`. False if there is none visible now.
-bool find_row(Relation relation, const RowPlan* plan, const RowValues& key, TupleTableSlot* row);
+/// Under which snapshot.
+enum class Seen {
+  at_start,  ///< the active one: saves taking another, but a row may be gone, changed or new since
+  now,
+};
+
+/// Copies the live row with the key of `key` into `row`, a slot of make_found_slot(). False if there is none visible.
+bool find_row(Relation relation, const RowPlan* plan, const RowValues& key, Seen seen, TupleTableSlot* row);
 
 }  // namespace meridian::pg

@@ -274,8 +274,19 @@ void plan_triggers(const TriggerDesc* description, RowPlan* plan) {
   }
 }
 
+void plan_required(Relation relation, RowPlan* plan) {
+  const TupleDesc descriptor = RelationGetDescr(relation);
+  plan->required = static_cast<AttrNumber*>(palloc(sizeof(AttrNumber) * (descriptor->natts + 1)));
+  for (int i = 0; i < descriptor->natts; ++i) {
+    const Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
+    const bool computed_when_read = attribute->attgenerated == 'v';  // never stored
+    if (attribute->attnotnull && !computed_when_read) plan->required[plan->required_count++] = attribute->attnum;
+  }
+}
+
 // What the table demands of a row beyond its types and its primary key.
 void plan_demands(Relation relation, RowPlan* plan) {
+  plan_required(relation, plan);
   const TupleConstr* constraints = RelationGetDescr(relation)->constr;
   plan->has_checks = constraints != nullptr && (constraints->num_check > 0 || constraints->has_generated_stored);
   plan->may_raise = plan->others_see_insert || plan->others_see_update || plan->others_see_delete;

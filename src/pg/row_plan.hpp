@@ -65,6 +65,10 @@ struct RowPlan {
   Oid key_index;
   int key_count;
   KeyColumn* keys;
+  int required_count;  ///< of NOT NULL columns that are stored
+  AttrNumber* required;
+  TupleTableSlot* found_slot;  ///< see row_slots.hpp; made when first needed
+  TupleTableSlot* written_slot;
   /// Row triggers of others that fire while a peer's change is applied.
   bool others_see_insert;
   bool others_see_update;

@@ -8,16 +8,21 @@
 #include <vector>
 
 #include "core/error.hpp"
+#include "core/quiet_state.hpp"
 #include "core/row_state_codec.hpp"
 
 namespace meridian::pg {
 namespace {
 
-// An encoded state and what it decodes to. One image is asked several questions before its merge is done.
+// An encoded state and what was read from it so far. One image is asked several questions before its merge is done, and
+// for most images the quiet form answers all of them.
 struct Recalled {
   Bytes bytes;
+  QuietState quiet;
   RowState state;
-  bool valid = false;
+  bool valid = false;  ///< `bytes` are those of a state
+  bool is_quiet = false;
+  bool is_decoded = false;
 };
 
 // Buffers that keep their capacity from call to call, so that a quiet worker merges without allocating.
@@ -105,24 +110,42 @@ RowState read(const Shape& shape, const ImageState& image) {
   return state_before_replication(shape, view(counters), contents(shape, image.sets));
 }
 
-// As `read`, but decodes only if `memory` holds another state. The result is valid until the next call with the same
-// `memory`.
-const RowState& recall(Recalled& memory, const Shape& shape, const ImageState& image) {
-  const StateBytes& bytes = image.state;
-  if (memory.valid && bytes.data != nullptr && memory.bytes.size() == bytes.size &&
+// Makes `memory` that of the given bytes, which must not be NULL.
+void recall_bytes(Recalled& memory, const StateBytes& bytes) {
+  if (memory.valid && memory.bytes.size() == bytes.size &&
       std::memcmp(memory.bytes.data(), bytes.data, bytes.size) == 0) {
-    return memory.state;
+    return;
   }
-  memory.valid = false;
-  if (bytes.data == nullptr) {
+  memory.bytes.resize(bytes.size, boost::container::default_init);
+  std::memcpy(memory.bytes.data(), bytes.data, bytes.size);
+  memory.is_quiet = read_quiet({bytes.data, bytes.size}, memory.quiet);
+  memory.is_decoded = false;
+  memory.valid = true;
+}
+
+// The quiet form of an image, or null if it has none. Valid until the next call with the same `memory`, as is what
+// `recall` returns.
+const QuietState* recall_quiet(Recalled& memory, const ImageState& image) {
+  if (image.state.data == nullptr) return nullptr;
+  recall_bytes(memory, image.state);
+  return memory.is_quiet ? &memory.quiet : nullptr;
+}
+
+const RowState& recall_decoded(Recalled& memory) {
+  if (!memory.is_decoded) decode({memory.bytes.data(), memory.bytes.size()}, memory.state);
+  memory.is_decoded = true;
+  return memory.state;
+}
+
+// As `read`, but decodes only if `memory` holds another state.
+const RowState& recall(Recalled& memory, const Shape& shape, const ImageState& image) {
+  if (image.state.data == nullptr) {
+    memory.valid = false;
     memory.state = read(shape, image);
     return memory.state;
   }
-  decode({bytes.data, bytes.size}, memory.state);
-  memory.bytes.resize(bytes.size, boost::container::default_init);
-  std::memcpy(memory.bytes.data(), bytes.data, bytes.size);
-  memory.valid = true;
-  return memory.state;
+  recall_bytes(memory, image.state);
+  return recall_decoded(memory);
 }
 
 Tombstone read(const TombstoneData& data) {
@@ -229,6 +252,28 @@ bool share_an_entry(const RowState& a, const RowState& b) {
   return false;
 }
 
+bool has_default_group_only(const Shape& shape) {
+  return shape.groups.size() == 1 && shape.groups.front() == default_group && shape.counters.empty() &&
+         shape.lattices.empty() && shape.sets.empty();
+}
+
+// The commonest merge: the writer of the incoming image had seen what is here.
+bool is_superseded(const ImageState& local, const ImageState& incoming) {
+  const QuietState* mine = recall_quiet(scratch().local, local);
+  const QuietState* theirs = recall_quiet(scratch().incoming, incoming);
+  return mine != nullptr && theirs != nullptr && supersedes(*theirs, *mine);
+}
+
+// True if the incoming image holds a write of a life that is not here: it may have been deleted.
+template <typename Entries>
+bool has_unknown_entry(const Shape& shape, const Entries& mine, const Entries& theirs) {
+  return !std::ranges::all_of(theirs, [&](const auto& entry) {
+    return std::ranges::any_of(mine, [&](const auto& own) {
+      return shape.delete_latest ? own.actor == entry.actor : own.birth == entry.birth;
+    });
+  });
+}
+
 // Which side's group writes gave way to one that had not seen them.
 void note_losses(const RowState& local, const RowState& incoming, const SlotDecision& decision, MergeResult* result) {
   const GroupStamp* mine = group_of(local, decision.slot);
@@ -264,6 +309,15 @@ bool stamp_update(const Shape& shape, Actor actor, Hlc stamp, const ImageState& 
 
 MergeResult merge_states(const Shape& shape, const ImageState& local, const ImageState& incoming,
                          const TombstoneData& tombstone, const Decisions& out) {
+  if (tombstone.seen.data == nullptr && has_default_group_only(shape) && is_superseded(local, incoming)) {
+    out.groups[0] = Take::incoming;
+    MergeResult result;
+    result.state = incoming.state;
+    result.state_changed = true;
+    result.live = true;
+    result.knowledge = Knowledge::older;
+    return result;
+  }
   const RowState& mine = recall(scratch().local, shape, local);
   const RowState& theirs = recall(scratch().incoming, shape, incoming);
   const Merge merged = merge(mine, theirs, shape, read(tombstone));
@@ -320,16 +374,11 @@ MergeResult bury_state(const Shape& shape, const ImageState& image, const Tombst
 }
 
 bool may_be_buried(const Shape& shape, const ImageState& local, const ImageState& incoming) {
-  const RowState& mine = recall(scratch().local, shape, local);
-  const RowState& theirs = recall(scratch().incoming, shape, incoming);
-  for (const Entry& entry : theirs.entries) {
-    bool known = false;
-    for (const Entry& own : mine.entries) {
-      known = known || (shape.delete_latest ? own.actor == entry.actor : own.birth == entry.birth);
-    }
-    if (!known) return true;
-  }
-  return false;
+  const QuietState* mine = recall_quiet(scratch().local, local);
+  const QuietState* theirs = recall_quiet(scratch().incoming, incoming);
+  if (mine != nullptr && theirs != nullptr) return has_unknown_entry(shape, mine->all(), theirs->all());
+  return has_unknown_entry(shape, recall(scratch().local, shape, local).entries,
+                           recall(scratch().incoming, shape, incoming).entries);
 }
 
 StateBytes parse_state(const char* text) {
@@ -338,6 +387,8 @@ StateBytes parse_state(const char* text) {
   parse_text(text, memory.state);
   memory.bytes.clear();
   encode(memory.state, memory.bytes);
+  memory.is_quiet = read_quiet({memory.bytes.data(), memory.bytes.size()}, memory.quiet);
+  memory.is_decoded = true;
   memory.valid = true;
   return {memory.bytes.data(), memory.bytes.size()};
 }
@@ -345,14 +396,14 @@ StateBytes parse_state(const char* text) {
 StateBytes check_state(StateBytes bytes) {
   Recalled& memory = scratch().incoming;
   memory.valid = false;
-  decode({bytes.data, bytes.size}, memory.state);  // refuses every other form
-  memory.bytes.assign(bytes.data, bytes.data + bytes.size);
-  memory.valid = true;
+  recall_bytes(memory, bytes);
+  if (!memory.is_quiet) recall_decoded(memory);  // refuses every form but the canonical one, as the quiet form does
   return {memory.bytes.data(), memory.bytes.size()};
 }
 
 Hlc highest_stamp(const Shape& shape, const ImageState& image) {
-  return recall(scratch().incoming, shape, image).highest_stamp();
+  const QuietState* quiet = recall_quiet(scratch().incoming, image);
+  return quiet != nullptr ? quiet->highest_stamp() : recall(scratch().incoming, shape, image).highest_stamp();
 }
 
 Hlc largest_birth(const Shape& shape, const ImageState& image) { return read(shape, image).largest_birth(); }
