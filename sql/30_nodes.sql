@@ -153,7 +153,7 @@ BEGIN
     ON CONFLICT DO NOTHING;
   PERFORM meridian.begin_generation(1) WHERE NOT EXISTS (SELECT FROM meridian.generation);
   IF NOT EXISTS (SELECT FROM pg_publication WHERE pubname = 'meridian') THEN
-    CREATE PUBLICATION meridian FOR TABLE ONLY meridian.tombstone, ONLY meridian.progress
+    CREATE PUBLICATION meridian FOR TABLE ONLY meridian.tombstone, ONLY meridian.progress, ONLY meridian.heartbeat
       WITH (publish = 'insert', publish_via_partition_root = true);
   END IF;
 END
@@ -280,6 +280,7 @@ BEGIN
   PERFORM meridian.unsubscribe(peer);
   PERFORM meridian.drop_slot(peer);
   DELETE FROM meridian.progress p WHERE p.member = peer;
+  DELETE FROM meridian.heartbeat h WHERE h.member = peer;
   DELETE FROM meridian.member m WHERE m.id = peer;
 END
 $$;
@@ -307,6 +308,7 @@ BEGIN
   PERFORM meridian.detach_table(t.id) FROM meridian.replicated_table t;
   DELETE FROM meridian.tombstone;
   DELETE FROM meridian.progress;
+  DELETE FROM meridian.heartbeat;
   DELETE FROM meridian.generation;
   DELETE FROM meridian.member;
   DELETE FROM meridian.issued_id;

@@ -8,7 +8,7 @@
 # The PostgreSQL version is that of PG_CONFIG (or pg_config) if there is one, else the one this Debian release ships.
 set -euo pipefail
 
-packages=(g++ make cmake pkg-config libboost-dev libxxhash-dev libgtest-dev libpq-dev perl libipc-run-perl rsync)
+packages=(g++ make cmake pkg-config libboost-dev libxxhash-dev libgtest-dev libpq-dev perl libipc-run-perl rsync python3-psycopg2)
 if [ "${1:-}" = ci ]; then
   packages+=(git clang-14 libclang-rt-14-dev clang-format-14 debootstrap)
 fi

@@ -7,17 +7,14 @@
 namespace meridian::pg {
 namespace {
 
-constexpr const char* table_names[] = {"replicated_table", "tombstone", "conflict_history", "parked_image", "progress"};
+constexpr const char* table_names[] = {"replicated_table", "tombstone", "conflict_history",
+                                       "parked_image",     "progress",  "heartbeat"};
 static_assert(std::size(table_names) == static_cast<std::size_t>(Table::count));
 
-constexpr const char* index_names[] = {"tombstone_key",
-                                       "tombstone_unsettled",
-                                       "replicated_table_pkey",
-                                       "replicated_table_rel_key",
-                                       "progress_pkey",
-                                       "parked_image_pkey",
-                                       "parked_key",
-                                       "parked_due"};
+constexpr const char* index_names[] = {
+    "tombstone_key", "tombstone_unsettled", "replicated_table_pkey", "replicated_table_rel_key",
+    "progress_pkey", "heartbeat_pkey",      "parked_image_pkey",     "parked_key",
+    "parked_due"};
 static_assert(std::size(index_names) == static_cast<std::size_t>(Index::count));
 
 Oid cached_tables[static_cast<std::size_t>(Table::count)];
@@ -143,6 +140,25 @@ void update_row_of(Relation relation, ItemPointer tid, HeapTuple tuple) {
   write_with_indexes(relation, slot, true,
                      [&] { return compat::simple_table_tuple_update(relation, tid, slot, GetLatestSnapshot()); });
   ExecDropSingleTupleTableSlot(slot);
+}
+
+void replace_row_in(Relation relation, Index index, int column, const Datum* values, const bool* nulls) {
+  ScanKeyData key;
+  ScanKeyInit(&key, static_cast<AttrNumber>(column + 1), BTEqualStrategyNumber, F_INT4EQ, values[column]);
+  Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+  SysScanDesc scan = systable_beginscan(relation, index_oid(index), true, snapshot, 1, &key);
+  const HeapTuple tuple = systable_getnext(scan);
+  const bool exists = HeapTupleIsValid(tuple);
+  ItemPointerData place;
+  if (exists) place = tuple->t_self;
+  systable_endscan(scan);
+  UnregisterSnapshot(snapshot);
+  if (exists) {
+    update_row_of(relation, &place,
+                  heap_form_tuple(RelationGetDescr(relation), const_cast<Datum*>(values), const_cast<bool*>(nulls)));
+  } else {
+    insert_row_into(relation, values, nulls);
+  }
 }
 
 std::int64_t next_sequence_value(Relation relation, AttrNumber column) {

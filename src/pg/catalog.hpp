@@ -10,7 +10,7 @@
 
 namespace meridian::pg {
 
-enum class Table { replicated_table, tombstone, conflict_history, parked_image, progress, count };
+enum class Table { replicated_table, tombstone, conflict_history, parked_image, progress, heartbeat, count };
 
 /// Indexes of our tables that are scanned without SQL.
 enum class Index {
@@ -19,6 +19,7 @@ enum class Index {
   table_by_id,
   table_by_rel,
   progress_by_member,
+  heartbeat_by_member,
   parked_id,
   parked_key,  ///< by (rel, key_hash)
   parked_due,  ///< by retry_at
@@ -48,6 +49,10 @@ void insert_row_into(Relation relation, const Datum* values, const bool* nulls);
 
 /// Replaces a row of one of our tables. Raises if somebody else changed it meanwhile.
 void update_row_of(Relation relation, ItemPointer tid, HeapTuple tuple);
+
+/// Replaces the row of one of our tables that has `values[column]`, an integer, in the column (0-based) of the unique
+/// index, or adds it. The caller sees to it that nobody else writes that row.
+void replace_row_in(Relation relation, Index index, int column, const Datum* values, const bool* nulls);
 
 /// Next value of one of our sequences or identity columns, whoever the current user is.
 std::int64_t next_sequence_value(Relation relation, AttrNumber column);

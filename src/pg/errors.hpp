@@ -13,4 +13,13 @@ inline constexpr int errcode_identity_not_confirmed = MAKE_SQLSTATE('M', 'D', '0
 /// MD020: this server is not a member of a mesh.
 inline constexpr int errcode_not_a_member = MAKE_SQLSTATE('M', 'D', '0', '2', '0');
 
+/// MD030: what meridian.read_after names has not arrived in time. Retry, here or on another server.
+inline constexpr int errcode_write_not_here = MAKE_SQLSTATE('M', 'D', '0', '3', '0');
+
+/// MD031: what meridian.read_after names was lost in a failover. It is nowhere.
+inline constexpr int errcode_write_lost = MAKE_SQLSTATE('M', 'D', '0', '3', '1');
+
+/// MD032: meridian.read_after is no token, or none that this server can ever have. Drop it.
+inline constexpr int errcode_token_unusable = MAKE_SQLSTATE('M', 'D', '0', '3', '2');
+
 }  // namespace meridian::pg

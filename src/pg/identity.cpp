@@ -12,6 +12,7 @@
 
 #include "core/identity_rules.hpp"
 #include "pg/errors.hpp"
+#include "pg/heartbeat.hpp"
 #include "pg/hlc.hpp"
 #include "pg/keeper.hpp"
 #include "pg/settings.hpp"
@@ -168,6 +169,7 @@ bool raise_epoch(const LocalMember& member) {
   if (outcome != SPI_OK_UPDATE) elog(ERROR, "SPI_execute_with_args returned %s", SPI_result_code_string(outcome));
   const bool raised = SPI_processed == 1;
   SPI_finish();
+  if (raised) write_heartbeat(member.member);
   ForceSyncCommit();
   return raised;
 }

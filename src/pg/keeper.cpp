@@ -10,6 +10,7 @@
 #include "pg/keeper.hpp"
 
 #include "pg/applying.hpp"
+#include "pg/heartbeat.hpp"
 #include "pg/history_retention.hpp"
 #include "pg/hlc.hpp"
 #include "pg/identity.hpp"
@@ -38,6 +39,7 @@ constexpr Task tasks[] = {
     {"tombstones", 1000, settle_tombstones},       {"parked", 1000, retry_parked},
     {"removal", 1000, drop_stable_tombstones},     {"progress", 1000, publish_progress},
     {"membership", 5000, setup::watch_membership}, {"history", 60'000, keep_history},
+    {"heartbeat", 250, publish_heartbeat},
 };
 constexpr std::size_t task_count = std::size(tasks);
 

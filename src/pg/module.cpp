@@ -5,11 +5,14 @@
 // clock says that meridian must be loaded at server start.
 
 #include "pg/catalog.hpp"
+#include "pg/dispatcher.hpp"
+#include "pg/heartbeat.hpp"
 #include "pg/history_limit.hpp"
 #include "pg/hlc.hpp"
 #include "pg/identity.hpp"
 #include "pg/keeper.hpp"
 #include "pg/late_insert.hpp"
+#include "pg/read_after.hpp"
 #include "pg/row_access.hpp"
 #include "pg/row_plan.hpp"
 #include "pg/row_slots.hpp"
@@ -17,6 +20,8 @@
 #include "pg/stat_tables.hpp"
 #include "pg/support/compat.hpp"
 #include "pg/support/guard.hpp"
+#include "pg/token.hpp"
+#include "pg/wait.hpp"
 
 MERIDIAN_MODULE_MAGIC("meridian")
 
@@ -37,6 +42,9 @@ constexpr SharedMemory shared_memory[] = {
     {stat_tables_shmem_size, stat_tables_shmem_init},
     {late_insert_shmem_size, late_insert_shmem_init},
     {history_limit_shmem_size, history_limit_shmem_init},
+    {token_shmem_size, token_shmem_init},
+    {wait_shmem_size, wait_shmem_init},
+    {heartbeat_shmem_size, heartbeat_shmem_init},
 };
 
 shmem_request_hook_type next_shmem_request_hook = nullptr;
@@ -69,12 +77,16 @@ void init_module() {
   register_plan_callbacks();
   register_write_callbacks();
   register_slot_callbacks();
+  register_token_callbacks();
+  register_heartbeat_callbacks();
+  install_read_after_hooks();
   if (!process_shared_preload_libraries_in_progress) return;
   next_shmem_request_hook = shmem_request_hook;
   shmem_request_hook = meridian_shmem_request;
   next_shmem_startup_hook = shmem_startup_hook;
   shmem_startup_hook = meridian_shmem_startup;
   register_keeper();
+  register_dispatcher();
 }
 
 }  // namespace

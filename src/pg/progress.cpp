@@ -181,20 +181,6 @@ void republish_parked(const Standing& standing, std::int64_t parked) {
   SPI_finish();
 }
 
-// The one row of the member, found by its key; false if there is none.
-bool find_row(Relation progress, Datum member, ItemPointer found) {
-  ScanKeyData key;
-  ScanKeyInit(&key, progress_column::member + 1, BTEqualStrategyNumber, F_INT4EQ, member);
-  Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
-  SysScanDesc scan = systable_beginscan(progress, index_oid(Index::progress_by_member), true, snapshot, 1, &key);
-  const HeapTuple tuple = systable_getnext(scan);
-  const bool exists = HeapTupleIsValid(tuple);
-  if (exists) *found = tuple->t_self;
-  systable_endscan(scan);
-  UnregisterSnapshot(snapshot);
-  return exists;
-}
-
 // Only the apply worker of the member's own stream writes its row, and begin_generation() locks the table.
 void replace(Relation progress, HeapTuple arrived) {
   using namespace progress_column;
@@ -205,12 +191,7 @@ void replace(Relation progress, HeapTuple arrived) {
   if (DatumGetInt32(values[member]) == local_actor().member()) return;
   values[received_at] = TimestampTzGetDatum(GetCurrentTimestamp());
   nulls[received_at] = false;
-  ItemPointerData place;
-  if (find_row(progress, values[member], &place)) {
-    update_row_of(progress, &place, heap_form_tuple(RelationGetDescr(progress), values, nulls));
-  } else {
-    insert_row_into(progress, values, nulls);
-  }
+  replace_row_in(progress, Index::progress_by_member, member, values, nulls);
 }
 
 }  // namespace

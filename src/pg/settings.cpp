@@ -4,6 +4,11 @@
 
 #include "pg/settings.hpp"
 
+#include "pg/read_after.hpp"
+#include "pg/token.hpp"
+#include "pg/token_secret.hpp"
+#include "pg/wait.hpp"
+
 namespace meridian::pg {
 
 char* node_name;
@@ -12,6 +17,7 @@ char* database_name;
 int max_clock_skew_ms;
 bool allow_truncate;
 int conflict_rate_limit;
+int max_waiters;
 
 namespace {
 
@@ -20,6 +26,40 @@ int tombstone_alarm_age_s;
 int tombstone_alarm_count;
 // Read by SQL only (meridian.keep_conflicts), as an interval.
 int conflict_retention_min;
+// Its content is what counts.
+char* token_secret_file;
+
+constexpr config_enum_entry read_after_actions[] = {{"error", static_cast<int>(ReadAfterAction::error), false},
+                                                    {"proceed", static_cast<int>(ReadAfterAction::proceed), false},
+                                                    {nullptr, 0, false}};
+
+void define_token_settings(GucContext fixed) {
+  DefineCustomStringVariable("meridian.last_write", "Token of the last commit of this session that wrote.",
+                             "Reported to the client with the reply to that commit.", &last_write_setting, "",
+                             PGC_INTERNAL, GUC_REPORT | GUC_NO_RESET_ALL | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
+                             nullptr, nullptr, meridian_show_last_write);
+  DefineCustomStringVariable("meridian.token_secret_file", "File with the secret that tokens are signed with.",
+                             "The same secret on all servers; a token without its signature is then invalid. Empty: "
+                             "tokens are not signed.",
+                             &token_secret_file, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, meridian_check_secret_file,
+                             meridian_assign_secret_file, nullptr);
+  DefineCustomIntVariable("meridian.max_waiters", "How many sessions can wait for tokens at a time without polling.",
+                          nullptr, &max_waiters, 200, 0, 100'000, fixed, 0, nullptr, nullptr, nullptr);
+  DefineCustomStringVariable(
+      "meridian.read_after", "Token of the writes that this session must see.",
+      "SET waits for them at once; a value that comes with the connection or from set_config() is "
+      "waited for by the next BEGIN or statement.",
+      &read_after, "", PGC_USERSET, GUC_REPORT | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE, nullptr,
+      meridian_assign_read_after, nullptr);
+  DefineCustomIntVariable("meridian.read_after_timeout", "How long a session waits for meridian.read_after.", nullptr,
+                          &read_after_timeout_ms, 5000, 0, longest_wait_ms, PGC_USERSET, GUC_UNIT_MS, nullptr, nullptr,
+                          nullptr);
+  DefineCustomEnumVariable("meridian.read_after_action", "What happens when the writes do not come in time.",
+                           "error: the statement fails, with an SQLSTATE of its own. proceed: it reads what is there; "
+                           "setting meridian.read_after then never fails.",
+                           &read_after_action, static_cast<int>(ReadAfterAction::error), read_after_actions,
+                           PGC_USERSET, 0, nullptr, nullptr, nullptr);
+}
 
 }  // namespace
 
@@ -56,6 +96,8 @@ void define_settings() {
                           "Older ones are dropped by whole partitions, of a day or a week. -1 keeps them for good.",
                           &conflict_retention_min, 30 * 24 * 60, -1, INT_MAX / 60, PGC_SIGHUP, GUC_UNIT_MIN, nullptr,
                           nullptr, nullptr);
+
+  define_token_settings(fixed);
 
   MarkGUCPrefixReserved("meridian");
 }

@@ -19,6 +19,9 @@ extern int conflict_rate_limit;
 /// `meridian.allow_truncate`: TRUNCATE of a replicated table deletes its rows on all nodes instead of being refused.
 extern bool allow_truncate;
 
+/// `meridian.max_waiters`: how many backends can wait for tokens without polling.
+extern int max_waiters;
+
 /// Defines every setting. Called once, by `_PG_init`.
 void define_settings();
 

@@ -92,7 +92,7 @@ meridian.database = '$database'
 	return $node;
 }
 
-# A streaming standby of $primary, caught up when this returns.
+# A streaming standby of $primary, which may be a standby itself; caught up when this returns.
 sub new_standby
 {
 	my ($primary, $name, %opt) = @_;
@@ -103,7 +103,8 @@ sub new_standby
 	$standby->append_conf('postgresql.conf', "meridian.node = '$name'\n");
 	$standby->append_conf('postgresql.conf', $opt{conf}) if defined $opt{conf};
 	$standby->start;
-	$primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
+	my $position = sql($primary, 'SELECT pg_is_in_recovery()') eq 't' ? 'replay' : 'insert';
+	$primary->wait_for_catchup($standby, 'replay', $primary->lsn($position));
 	return $standby;
 }
 

@@ -277,6 +277,62 @@ inline WaitEventSet* create_wait_event_set(int events) {
 #endif
 }
 
+/// True if some process waits for a heavyweight lock that this one holds. On a standby that is replay, which waits for
+/// nobody else's lock: an access exclusive lock conflicts with every other, and only replay takes those.
+inline bool delays_others() {
+  bool found = false;
+  for (int i = 0; i < NUM_LOCK_PARTITIONS && !found; ++i) {
+    const auto delays = [](const PROCLOCK* held) { return held->holdMask != 0 && held->tag.myLock->waitMask != 0; };
+    LWLock* const partition = LockHashPartitionLockByIndex(i);
+    LWLockAcquire(partition, LW_SHARED);
+#if PG_VERSION_NUM >= 160000
+    dlist_iter each;
+    dlist_foreach(each, &MyProc->myProcLocks[i]) found = found || delays(dlist_container(PROCLOCK, procLink, each.cur));
+#else
+    const SHM_QUEUE* const locks = &MyProc->myProcLocks[i];
+    const Pointer none = nullptr;
+    for (Pointer each = SHMQueueNext(locks, locks, offsetof(PROCLOCK, procLink)); each != none;
+         each = SHMQueueNext(locks, &reinterpret_cast<PROCLOCK*>(each)->procLink, offsetof(PROCLOCK, procLink)))
+      found = found || delays(reinterpret_cast<PROCLOCK*>(each));
+#endif
+    LWLockRelease(partition);
+  }
+  return found;
+}
+
+/// Sleeps until another record has been replayed, `timeout_ms` are over or the latch is set. False if this version, or
+/// a server without walsenders, does not tell (16 and later do): then it has not slept.
+inline bool sleep_until_replay([[maybe_unused]] long timeout_ms, [[maybe_unused]] uint32 event) {
+#if PG_VERSION_NUM >= 160000
+  if (max_wal_senders == 0) return false;
+  ConditionVariablePrepareToSleep(&WalSndCtl->wal_replay_cv);
+  ConditionVariableTimedSleep(&WalSndCtl->wal_replay_cv, timeout_ms, event);
+  ConditionVariableCancelSleep();
+  return true;
+#else
+  return false;
+#endif
+}
+
+/// Memory for the `extra` of a setting's check hook, which PostgreSQL frees; null if there is none. For check hooks
+/// only.
+inline void* guc_allocate(Size size) {
+#if PG_VERSION_NUM >= 160000
+  return guc_malloc(LOG, size);
+#else
+  return std::malloc(size);
+#endif
+}
+
+/// Frees such memory that PostgreSQL was not given.
+inline void guc_release(void* memory) {
+#if PG_VERSION_NUM >= 160000
+  guc_free(memory);
+#else
+  std::free(memory);
+#endif
+}
+
 /// Number of this backend in the process array, for arrays in shared memory: 0 .. MaxBackends - 1.
 inline int backend_index() {
 #if PG_VERSION_NUM >= 170000

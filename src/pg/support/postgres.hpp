@@ -191,6 +191,7 @@ extern "C" {
 #include "storage/shmem.h"
 #include "storage/spin.h"
 #include "storage/standby.h"
+#include "tcop/pquery.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
@@ -232,6 +233,9 @@ extern "C" {
 #include "utils/uuid.h"
 #include "utils/varlena.h"
 #include "utils/wait_event.h"
+
+// Its header, libpq/libpq.h, needs those of GSSAPI and OpenSSL. False if the client has gone.
+extern bool pq_check_connection(void);
 }
 
 #pragma GCC diagnostic pop

@@ -1,0 +1,327 @@
+// Two sources say how far a peer's writes can be read here; the farther one counts.
+//
+//   row      what the peer published in its stream (meridian.heartbeat): all that it committed up to `lsn` comes before
+//            the row in the stream, so where the row is visible, that is. It is an ordinary row, so standbys have it,
+//            and it survives restarts. It also covers transactions that sent nothing. At most a quarter of a second
+//            late.
+//   applied  the end of the last transaction that was applied here: at once, but only for transactions that sent
+//            something. On a primary from a commit callback of the apply worker, because the progress that PostgreSQL
+//            keeps of an origin runs ahead of visibility there; on a standby that progress, because redo advances it
+//            last.
+//
+// `applied` says nothing of timelines. It is of the row's timeline if it is beyond the row's `residue`, which is how
+// far the stream had been applied when the first row of that timeline came. A peer raises its epoch before it stamps
+// anything on a new timeline and tells the new timeline in the same transaction, so nothing on it comes earlier. (A
+// transaction that was prepared before the promotion and committed before the epoch was raised does.) `applied` is read
+// before the row, so the row is never the older of the two.
+#include "pg/heartbeat.hpp"
+
+#include "pg/applying.hpp"
+#include "pg/catalog.hpp"
+#include "pg/identity.hpp"
+#include "pg/support/compat.hpp"
+#include "pg/support/function.hpp"
+#include "pg/token.hpp"
+#include "pg/token_check.hpp"
+#include "pg/wait.hpp"
+
+namespace meridian::pg {
+namespace {
+
+namespace heartbeat_column {
+enum : int { member, system_id, timeline, lsn, ancestors, ends, peers, published_at, received_at, residue, columns };
+}
+
+// --- what was applied, on a primary ---
+
+struct Applied {
+  pg_atomic_uint32 subscription;  ///< 0: free
+  pg_atomic_uint64 lsn;
+};
+
+/// A peer beyond these is known by its rows alone.
+constexpr std::size_t most_subscriptions = 256;
+
+struct HeartbeatState {
+  pg_atomic_uint64 commits;
+  Applied applied[most_subscriptions];
+};
+
+HeartbeatState* state = nullptr;
+
+Applied* find_applied(Oid subscription, bool add) {
+  for (Applied& each : state->applied) {
+    uint32 holder = pg_atomic_read_u32(&each.subscription);
+    if (holder == 0) {
+      if (!add) return nullptr;
+      if (pg_atomic_compare_exchange_u32(&each.subscription, &holder, subscription)) return &each;
+    }
+    if (holder == subscription) return &each;
+  }
+  return nullptr;
+}
+
+void note_applied(XactEvent event) noexcept {
+  if (event != XACT_EVENT_COMMIT || state == nullptr || !IsLogicalWorker() || MySubscription == nullptr ||
+      XLogRecPtrIsInvalid(replorigin_session_origin_lsn))
+    return;
+  if (Applied* const applied = find_applied(MySubscription->oid, true))
+    pg_atomic_write_u64(&applied->lsn, replorigin_session_origin_lsn);
+  pg_atomic_fetch_add_u64(&state->commits, 1);
+  note_peer_commit();
+}
+
+extern "C" void meridian_heartbeat_at_transaction_event(XactEvent event, void*) { note_applied(event); }
+
+XLogRecPtr applied_from(std::int32_t member) {
+  char name[NAMEDATALEN];
+  snprintf(name, sizeof name, "meridian_%d", member);
+  const Oid subscription = get_subscription_oid(name, true);
+  if (!OidIsValid(subscription)) return InvalidXLogRecPtr;
+  if (RecoveryInProgress()) {
+    snprintf(name, sizeof name, "pg_%u", subscription);
+    const RepOriginId origin = replorigin_by_name(name, true);
+    return origin == InvalidRepOriginId ? InvalidXLogRecPtr : replorigin_get_progress(origin, false);
+  }
+  const Applied* const applied = state == nullptr ? nullptr : find_applied(subscription, false);
+  return applied == nullptr ? InvalidXLogRecPtr : pg_atomic_read_u64(&const_cast<Applied*>(applied)->lsn);
+}
+
+// --- rows ---
+
+struct Row {
+  std::int32_t member;
+  std::uint64_t system_id;
+  std::uint32_t timeline;
+  XLogRecPtr lsn;
+  int ancestor_count;
+  TimelineEnd* ancestors;
+  XLogRecPtr residue;
+};
+
+void read_ancestors(Datum ancestors, Datum ends, Row* row) {
+  Datum* timelines = nullptr;
+  Datum* positions = nullptr;
+  int count = 0;
+  int position_count = 0;
+  deconstruct_array(DatumGetArrayTypeP(ancestors), INT4OID, 4, true, TYPALIGN_INT, &timelines, nullptr, &count);
+  deconstruct_array(DatumGetArrayTypeP(ends), PG_LSNOID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &positions, nullptr,
+                    &position_count);
+  row->ancestor_count = std::min(count, position_count);
+  row->ancestors = static_cast<TimelineEnd*>(palloc(sizeof(TimelineEnd) * (static_cast<Size>(count) + 1)));
+  for (int i = 0; i < row->ancestor_count; ++i) {
+    row->ancestors[i] = {static_cast<std::uint32_t>(DatumGetInt32(timelines[i])), DatumGetLSN(positions[i])};
+  }
+}
+
+Row read_row(HeapTuple tuple, TupleDesc columns_of) {
+  using namespace heartbeat_column;
+  Datum values[columns];
+  bool nulls[columns];
+  heap_deform_tuple(tuple, columns_of, values, nulls);
+  Row row{};
+  row.member = DatumGetInt32(values[member]);
+  row.system_id = std::strtoull(TextDatumGetCString(values[system_id]), nullptr, 10);
+  row.timeline = static_cast<std::uint32_t>(DatumGetInt32(values[timeline]));
+  row.lsn = DatumGetLSN(values[lsn]);
+  row.residue = DatumGetLSN(values[residue]);
+  read_ancestors(values[ancestors], values[ends], &row);
+  return row;
+}
+
+/// The first row that `wanted` accepts, under a fresh snapshot that is not the transaction's. There is one row per
+/// member, so every search looks at all.
+template <typename Predicate>
+bool find_row(Predicate wanted, Row* found) {
+  const Oid schema = get_namespace_oid("meridian", true);
+  const Oid table = OidIsValid(schema) ? get_relname_relid("heartbeat", schema) : InvalidOid;
+  if (!OidIsValid(table)) return false;
+  const Relation relation = table_open(table, AccessShareLock);
+  const SysScanDesc scan = systable_beginscan(relation, InvalidOid, false, nullptr, 0, nullptr);
+  bool exists = false;
+  for (HeapTuple tuple; !exists && HeapTupleIsValid(tuple = systable_getnext(scan));) {
+    const Row row = read_row(tuple, RelationGetDescr(relation));
+    exists = wanted(row);
+    if (exists) *found = row;
+  }
+  systable_endscan(scan);
+  table_close(relation, AccessShareLock);
+  InvalidateCatalogSnapshot();
+  return exists;
+}
+
+bool find_row_of(std::int32_t member, Row* found) {
+  return find_row([member](const Row& row) { return row.member == member; }, found);
+}
+
+// --- publishing ---
+
+// Who joins may have missed what was told before it was active.
+#define MERIDIAN_ACTIVE_PEERS \
+  "SELECT m.id FROM meridian.member m WHERE m.state OPERATOR(pg_catalog.=) 'active' ORDER BY m.id"
+
+/// What the row of this server says compared with what it should say.
+struct Standing {
+  bool has_peers;
+  std::int32_t member;
+  bool current;
+};
+
+/// Where the row stood when this keeper looked last; 0 before its first look: tokens of an earlier life of the server
+/// may not be covered.
+XLogRecPtr told = InvalidXLogRecPtr;
+TimestampTz look_again = 0;
+constexpr int look_ms = 1000;
+
+Standing read_standing() {
+  Oid types[] = {TEXTOID, INT4OID, PG_LSNOID};
+  Datum values[] = {CStringGetTextDatum(psprintf(UINT64_FORMAT, GetSystemIdentifier())),
+                    Int32GetDatum(static_cast<std::int32_t>(GetWALInsertionTimeLine())), LSNGetDatum(last_issued())};
+  SPI_connect();
+  const int outcome = SPI_execute_with_args(
+      "SELECT l.member, (SELECT pg_catalog.count(*) FROM meridian.member m) > 1, "
+      "coalesce(h.system_id = $1 AND h.timeline = $2 AND h.lsn >= $3 AND h.peers = ARRAY(" MERIDIAN_ACTIVE_PEERS
+      "), false) "
+      "FROM meridian.local_member l LEFT JOIN meridian.heartbeat h ON h.member = l.member",
+      lengthof(types), types, values, nullptr, false, 1);
+  if (outcome != SPI_OK_SELECT) elog(ERROR, "SPI_execute_with_args returned %s", SPI_result_code_string(outcome));
+  Standing standing{};
+  if (SPI_processed == 1) {
+    bool is_null = false;
+    const HeapTuple row = SPI_tuptable->vals[0];
+    standing.member = DatumGetInt32(SPI_getbinval(row, SPI_tuptable->tupdesc, 1, &is_null));
+    standing.has_peers = DatumGetBool(SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &is_null));
+    standing.current = DatumGetBool(SPI_getbinval(row, SPI_tuptable->tupdesc, 3, &is_null));
+  }
+  SPI_finish();
+  return standing;
+}
+
+/// Names this server's history in arrays of SQL.
+void own_history(Datum* ancestors, Datum* ends) {
+  const std::span<const TimelineEnd> history = ancestors_of(GetWALInsertionTimeLine());
+  auto* timelines = static_cast<Datum*>(palloc(sizeof(Datum) * (history.size() + 1)));
+  auto* positions = static_cast<Datum*>(palloc(sizeof(Datum) * (history.size() + 1)));
+  for (std::size_t i = 0; i < history.size(); ++i) {
+    timelines[i] = Int32GetDatum(static_cast<std::int32_t>(history[i].timeline));
+    positions[i] = LSNGetDatum(history[i].end);
+  }
+  const int count = static_cast<int>(history.size());
+  *ancestors = PointerGetDatum(construct_array(timelines, count, INT4OID, 4, true, TYPALIGN_INT));
+  *ends = PointerGetDatum(construct_array(positions, count, PG_LSNOID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+XLogRecPtr write_row(std::int32_t member) {
+  const XLogRecPtr lsn = GetXLogInsertRecPtr();
+  Oid types[] = {INT4OID, TEXTOID, INT4OID, PG_LSNOID, INT4ARRAYOID, PG_LSNARRAYOID};
+  Datum values[] = {Int32GetDatum(member),
+                    CStringGetTextDatum(psprintf(UINT64_FORMAT, GetSystemIdentifier())),
+                    Int32GetDatum(static_cast<std::int32_t>(GetWALInsertionTimeLine())),
+                    LSNGetDatum(lsn),
+                    0,
+                    0};
+  own_history(&values[4], &values[5]);
+  SPI_connect();
+  const int outcome = SPI_execute_with_args(
+      "INSERT INTO meridian.heartbeat AS h (member, system_id, timeline, lsn, ancestors, ends, peers, published_at) "
+      "VALUES ($1, $2, $3, $4, $5, $6, ARRAY(" MERIDIAN_ACTIVE_PEERS
+      "), pg_catalog.now()) "
+      "ON CONFLICT (member) DO UPDATE SET system_id = EXCLUDED.system_id, timeline = EXCLUDED.timeline, lsn = "
+      "EXCLUDED.lsn, ancestors = EXCLUDED.ancestors, ends = EXCLUDED.ends, peers = EXCLUDED.peers, published_at = "
+      "EXCLUDED.published_at",
+      lengthof(types), types, values, nullptr, false, 0);
+  if (outcome != SPI_OK_INSERT) elog(ERROR, "SPI_execute_with_args returned %s", SPI_result_code_string(outcome));
+  SPI_finish();
+  return lsn;
+}
+
+// --- arriving ---
+
+/// How far this worker had applied its stream before the running transaction.
+XLogRecPtr applied_before() { return IsLogicalWorker() ? replorigin_session_get_progress(false) : InvalidXLogRecPtr; }
+
+void replace(Relation heartbeat, HeapTuple arrived) {
+  using namespace heartbeat_column;
+  CommandCounterIncrement();
+  Datum values[columns];
+  bool nulls[columns];
+  heap_deform_tuple(arrived, RelationGetDescr(heartbeat), values, nulls);
+  const Row fresh = read_row(arrived, RelationGetDescr(heartbeat));
+  if (static_cast<std::uint32_t>(fresh.member) == local_actor().member()) return;
+  Row old;
+  const bool goes_on =
+      find_row_of(fresh.member, &old) && old.system_id == fresh.system_id && old.timeline == fresh.timeline;
+  values[residue] = LSNGetDatum(goes_on ? old.residue : applied_before());
+  values[received_at] = TimestampTzGetDatum(GetCurrentTimestamp());
+  nulls[received_at] = false;
+  replace_row_in(heartbeat, Index::heartbeat_by_member, member, values, nulls);
+}
+
+}  // namespace
+
+bool peer_reach(std::uint64_t system_id, Reach* reach) {
+  if (!IsTransactionState() || !OidIsValid(MyDatabaseId)) return false;
+  Row row;
+  if (!find_row([system_id](const Row& each) { return each.system_id == system_id; }, &row)) return false;
+  const XLogRecPtr applied = applied_from(row.member);
+  if (!find_row_of(row.member, &row) || row.system_id != system_id) return false;
+  *reach = {};
+  reach->system_id = system_id;
+  reach->timeline = row.timeline;
+  reach->lsn = applied > row.residue ? std::max(applied, row.lsn) : row.lsn;
+  reach->ancestors = {row.ancestors, static_cast<std::size_t>(row.ancestor_count)};
+  reach->history_known = row.timeline == 1 || row.ancestor_count > 0;
+  reach->issues = false;
+  return true;
+}
+
+void publish_heartbeat() {
+  const TimestampTz now = GetCurrentTimestamp();
+  if (!XLogRecPtrIsInvalid(told) && last_issued() <= told && now < look_again) return;
+  look_again = TimestampTzPlusMilliseconds(now, look_ms);
+  const Standing standing = read_standing();
+  const bool covered = standing.current && !XLogRecPtrIsInvalid(told);
+  if (!standing.has_peers || covered || !is_confirmed_member()) return;
+  told = write_row(standing.member);
+}
+
+void write_heartbeat(std::int32_t member) { write_row(member); }
+
+std::uint64_t peer_commits() { return state == nullptr ? 0 : pg_atomic_read_u64(&state->commits); }
+
+void register_heartbeat_callbacks() { RegisterXactCallback(meridian_heartbeat_at_transaction_event, nullptr); }
+
+Size heartbeat_shmem_size() { return MAXALIGN(sizeof(HeartbeatState)); }
+
+void heartbeat_shmem_init() {
+  bool found;
+  state = static_cast<HeartbeatState*>(ShmemInitStruct("meridian heartbeat", heartbeat_shmem_size(), &found));
+  if (found) return;
+  pg_atomic_init_u64(&state->commits, 0);
+  for (Applied& each : state->applied) {
+    pg_atomic_init_u32(&each.subscription, 0);
+    pg_atomic_init_u64(&each.lsn, 0);
+  }
+}
+
+}  // namespace meridian::pg
+
+/// Trigger of meridian.heartbeat.
+MERIDIAN_FUNCTION(meridian_fold_heartbeat)
+{
+  using namespace meridian::pg;
+  if (!CALLED_AS_TRIGGER(fcinfo)) {
+    ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+                    errmsg("meridian.fold_heartbeat() is a trigger function")));
+  }
+  auto* trigger = reinterpret_cast<TriggerData*>(fcinfo->context);
+  if (RelationGetRelid(trigger->tg_relation) != table_oid(Table::heartbeat) ||
+      !TRIGGER_FIRED_BEFORE(trigger->tg_event) || !TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ||
+      !TRIGGER_FIRED_FOR_ROW(trigger->tg_event)) {
+    ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+                    errmsg("meridian.fold_heartbeat() is the trigger of meridian.heartbeat only")));
+  }
+  if (!applying()) PG_RETURN_POINTER(trigger->tg_trigtuple);
+  replace(trigger->tg_relation, trigger->tg_trigtuple);
+  PG_RETURN_POINTER(nullptr);
+}

@@ -1,0 +1,190 @@
+# How waits for tokens end, and what they hold meanwhile. Replay is paused, so that a wait lasts as long as the test wants.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+use Meridian;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $primary = new_node('primary');
+my $standby = new_standby($primary, 'standby', conf => "meridian.max_waiters = 3\nmax_standby_streaming_delay = -1\n");
+my $waiting = q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND wait_event_type = 'Extension'};
+
+sub pause { sql($standby, 'SELECT pg_wal_replay_pause()'); wait_until($standby, q{SELECT pg_get_wal_replay_pause_state() = 'paused'}); return; }
+sub resume { sql($standby, 'SELECT pg_wal_replay_resume()'); return; }
+sub write_one { return sql($primary, "UPDATE counter SET v = v + 1;\nSHOW meridian.last_write"); }
+sub value { return sql($primary, 'SELECT v FROM counter'); }
+sub places_are_free { wait_until($standby, 'SELECT waiting = 0 FROM meridian.wait_status'); return 1; }
+
+sub session
+{
+	my ($node, @options) = @_;
+	return $node->background_psql($Meridian::database, on_error_stop => 0, extra_params => ['-q'], @options);
+}
+
+# Sends statements without waiting for their end; output is collected by the next query().
+sub send_to
+{
+	my ($session, $statements) = @_;
+	$session->query_until(qr/^sent$/m, "\\echo sent\n$statements\n");
+	return;
+}
+
+sub errors_of
+{
+	my ($session) = @_;
+	my $errors = $session->{stderr};
+	$session->{stderr} = '';
+	return $errors;
+}
+
+sql($primary, 'CREATE TABLE counter (v integer)');
+sql($primary, 'INSERT INTO counter VALUES (0)');
+wait_until($standby, 'SELECT dispatcher FROM meridian.wait_status');
+
+# --- a wait that ends well --------------------------------------------------------------------------------------------
+
+pause();
+my $token = write_one();
+is(sql($standby, "SELECT meridian.check_token('$token')"), 'not_yet', 'not there yet');
+my $reader = session($standby);
+$reader->query_safe(q{SET meridian.read_after_timeout = '2min'});
+send_to($reader, "SET meridian.read_after = '$token';\nSELECT v FROM counter;");
+wait_until($standby, 'SELECT waiting = 1 FROM meridian.wait_status');
+is(sql($standby, q{SELECT backend_xmin IS NULL FROM pg_stat_activity WHERE query LIKE 'SET meridian.read_after = %'}), 't',
+	'SET holds no snapshot while it waits');
+is(sql($standby, q{SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+	WHERE a.query LIKE 'SET meridian.read_after = %' AND l.locktype <> 'virtualxid'}), 0, 'and no lock');
+resume();
+like($reader->query('SELECT v AS again FROM counter'), qr/^@{[value()]}\n@{[value()]}$/m, 'the reader wakes and sees the write');
+places_are_free();
+
+# --- a statement with its own wait ------------------------------------------------------------------------------------
+
+pause();
+$token = write_one();
+$reader->query_safe("SELECT set_config('meridian.read_after', '$token', false)");
+send_to($reader, 'SELECT v FROM counter;');
+wait_until($standby, 'SELECT waiting = 1 FROM meridian.wait_status');
+is(sql($standby, q{SELECT backend_xmin IS NULL FROM pg_stat_activity WHERE query LIKE 'SELECT v FROM counter%'}), 't',
+	'a statement drops its snapshot while it waits');
+resume();
+like($reader->query('SELECT 1'), qr/^@{[value()]}$/m, 'and takes a new one');
+
+# a connection that brings its token
+pause();
+$token = write_one();
+my $brought;
+{
+	local $ENV{PGOPTIONS} = "-c meridian.read_after=$token -c meridian.read_after_timeout=2min";
+	$brought = session($standby, wait => 0);
+}
+send_to($brought, 'BEGIN ISOLATION LEVEL REPEATABLE READ;' . "\nSELECT v FROM counter;");
+wait_until($standby, 'SELECT waiting = 1 FROM meridian.wait_status');
+resume();
+like($brought->query('COMMIT'), qr/^@{[value()]}$/m, 'BEGIN waits for a token that came with the connection');
+$brought->quit;
+
+# --- the time is over -------------------------------------------------------------------------------------------------
+
+pause();
+$token = write_one();
+my $timed = "SET meridian.read_after_timeout = '50ms'; ";
+like(sql_error($standby, "$timed SET meridian.read_after = '$token'"), qr/MD030: the writes that meridian.read_after names have not arrived.*50 ms.*HINT/s,
+	'a timeout is an error of its own');
+is(sql($standby, "$timed SET meridian.read_after_action = proceed; SET meridian.read_after = '$token'; SELECT 'stale'"), 'stale',
+	'or the session proceeds');
+is(sql($standby, "SELECT meridian.wait_for('$token', '50ms')"), 'timeout', 'wait_for() says so');
+like(sql_error($standby, "$timed BEGIN; SELECT 1; SET meridian.read_after = '$token'"), qr/MD030/, 'in a transaction, too');
+is(sql($standby, 'SELECT waiting FROM meridian.wait_status'), 0, 'all places are free');
+cmp_ok(sql($standby, 'SELECT timeouts FROM meridian.wait_status'), '>=', 4, 'timeouts are counted');
+
+# --- interrupted ------------------------------------------------------------------------------------------------------
+
+foreach my $way (qw(pg_cancel_backend pg_terminate_backend))
+{
+	my $victim = session($standby);
+	$victim->query_safe(q{SET meridian.read_after_timeout = '2min'});
+	send_to($victim, "SET meridian.read_after = '$token';");
+	wait_until($standby, 'SELECT waiting = 1 FROM meridian.wait_status');
+	is(sql($standby, "SELECT $way(pid) FROM pg_stat_activity WHERE query LIKE 'SET meridian.read_after = %' AND state = 'active'"), 't', $way);
+	ok(places_are_free(), "$way frees the place");
+	if ($way eq 'pg_cancel_backend')
+	{
+		is($victim->query('SELECT 7'), '7', 'a cancelled session goes on');
+		like(errors_of($victim), qr/canceling statement due to user request/, 'after its error');
+	}
+	$victim->{run}->kill_kill;
+}
+like(sql_error($standby, "SET statement_timeout = '50ms'; SET meridian.read_after = '$token'"), qr/57014/, 'statement_timeout');
+my $gone = session($standby);
+$gone->query_safe(q{SET meridian.read_after_timeout = '2min'});
+send_to($gone, "SET meridian.read_after = '$token';");
+wait_until($standby, 'SELECT waiting = 1 FROM meridian.wait_status');
+$gone->{run}->kill_kill;
+ok(places_are_free(), 'a client that is gone frees its place');
+
+# --- more waiters than places -----------------------------------------------------------------------------------------
+
+my $polled = sql($standby, 'SELECT polled FROM meridian.wait_status');
+my @crowd = map { session($standby) } 1 .. 5;
+foreach my $one (@crowd)
+{
+	$one->query_safe(q{SET meridian.read_after_timeout = '2min'});
+	send_to($one, "SET meridian.read_after = '$token';\nSELECT v FROM counter;");
+}
+wait_until($standby, "SELECT waiting = 3 AND polled = $polled + 2 FROM meridian.wait_status");
+pass('three have places, two poll');
+resume();
+like($_->query('SELECT 1'), qr/^@{[value()]}$/m, 'everybody is served') foreach @crowd;
+$_->quit foreach @crowd;
+places_are_free();
+
+# --- replay waits for the waiter --------------------------------------------------------------------------------------
+
+$reader->query_safe(q{RESET meridian.read_after});
+$reader->query_safe('BEGIN; SELECT v FROM counter');
+$token = sql($primary, "ALTER TABLE counter ADD COLUMN w integer;\nSHOW meridian.last_write");
+$reader->query("SET meridian.read_after = '$token'");
+like(errors_of($reader), qr/Replay waits for a lock that this transaction holds/, 'a wait that can only block itself is given up');
+$reader->query_safe('ROLLBACK');
+$reader->query_safe("SET meridian.read_after = '$token'");
+is($reader->query('SELECT w IS NULL FROM counter'), 't', 'outside the transaction it succeeds');
+$reader->quit;
+
+# --- the dispatcher dies ----------------------------------------------------------------------------------------------
+
+pause();
+$token = write_one();
+my $patient = session($standby);
+$patient->query_safe(q{SET meridian.read_after_timeout = '2min'});
+send_to($patient, "SET meridian.read_after = '$token';\nSELECT v FROM counter;");
+wait_until($standby, 'SELECT waiting = 1 FROM meridian.wait_status');
+sql($standby, q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'meridian dispatcher'});
+resume();
+like($patient->query('SELECT 1'), qr/^@{[value()]}$/m, 'a waiter gets on without the dispatcher');
+wait_until($standby, 'SELECT dispatcher FROM meridian.wait_status');
+pass('which comes back');
+
+# --- shutdown ---------------------------------------------------------------------------------------------------------
+
+pause();
+$token = write_one();
+send_to($patient, "SET meridian.read_after = '$token';");
+wait_until($standby, 'SELECT waiting = 1 FROM meridian.wait_status');
+$standby->stop('fast');
+pass('a fast shutdown ends waits');
+$patient->{run}->kill_kill;
+
+# --- without preload --------------------------------------------------------------------------------------------------
+
+my $plain = new_node('plain', preload => 0);
+is(sql($plain, "LOAD 'meridian'; CREATE TABLE t (); SELECT meridian.check_token(meridian.last_write_token())"), 'yes',
+	'a session that loads the library has tokens');
+is(sql($plain, "LOAD 'meridian'; SELECT count(*) FROM meridian.wait_status WHERE places IS NULL"), 1, 'there is no place to wait in');
+
+no_crash($primary, $standby, $plain);
+done_testing();
