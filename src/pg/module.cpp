@@ -10,6 +10,7 @@
 #include "pg/identity.hpp"
 #include "pg/keeper.hpp"
 #include "pg/late_insert.hpp"
+#include "pg/receive.hpp"
 #include "pg/row_access.hpp"
 #include "pg/row_plan.hpp"
 #include "pg/row_slots.hpp"
@@ -75,6 +76,7 @@ void init_module() {
   next_shmem_startup_hook = shmem_startup_hook;
   shmem_startup_hook = meridian_shmem_startup;
   register_keeper();
+  watch_receiving();
 }
 
 }  // namespace
