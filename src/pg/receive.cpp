@@ -44,6 +44,8 @@ bool is_mesh_stream(const WalRcvStreamOptions* options) {
 
 void begin_transaction(const BeginMessage& message) {
   stream.in_transaction = true;
+  // The worker hears of changed tables with its first row, and that would be too late to compare them.
+  AcceptInvalidationMessages();
   stream.is_skipped =
       !XLogRecPtrIsInvalid(MySubscription->skiplsn) && MySubscription->skiplsn == message.final_position;
 }

@@ -198,7 +198,7 @@ cut_link($n2, $n3);
 on_all(\@writers, 'ALTER TABLE event ADD place text');
 sql($n2, q{INSERT INTO event (id, day, v, place) VALUES (5, '2026-01-05', 'jan', 'here')});
 wait_until($n1, q{SELECT count(*) = 1 FROM meridian.parked});
-sql($n1, q{SELECT meridian.heal('n3')});
+sql($n1, q{SELECT meridian.resend('n3', '-infinity')});
 wait_until($n3, q{SELECT place = 'here' FROM event WHERE id = 5});
 pass('F.10: a copy contains the rows that wait, and who can read them does');
 heal_link($n2, $n3);
