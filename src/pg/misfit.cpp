@@ -73,14 +73,20 @@ Datum texts_of(const RemoteTable* table, const InsertMessage& row) {
 
 }  // namespace
 
-void bring_or_park(RemoteTable* table, const InsertMessage& row) {
+bool bring_or_park(RemoteTable* table, const InsertMessage& row) {
   const MemoryContext memory = AllocSetContextCreate(CurrentMemoryContext, "meridian misfit", ALLOCSET_DEFAULT_SIZES);
   const MemoryContext caller = MemoryContextSwitchTo(memory);
   local_actor();  // a copy of a server must not take a member's changes for itself
   const SentTable name = table->name;
-  const Datum texts = texts_of(table, row);
-  ErrorData* error = attempt([name, texts] { bring_sent(name, texts); });
-  if (error != nullptr) {
+  Datum texts = 0;
+  ErrorData* error = attempt([&] {
+    MemoryContextSwitchTo(memory);
+    texts = texts_of(table, row);
+  });
+  const bool is_readable = error == nullptr;
+  if (!is_readable && (!table->fits || error->sqlerrcode != ERRCODE_PROGRAM_LIMIT_EXCEEDED)) ReThrowError(error);
+  if (is_readable) error = attempt([name, texts] { bring_sent(name, texts); });
+  if (is_readable && error != nullptr) {
     if (!is_misfit(error->sqlerrcode)) ReThrowError(error);
     park_misfit(name, texts, refusal_of(error));
     // More of them may follow.
@@ -88,6 +94,7 @@ void bring_or_park(RemoteTable* table, const InsertMessage& row) {
   }
   MemoryContextSwitchTo(caller);
   MemoryContextDelete(memory);
+  return is_readable;
 }
 
 }  // namespace meridian::pg

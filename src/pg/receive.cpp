@@ -1,9 +1,9 @@
-// State of one worker process: which stream it reads, where in it it is, and which row PostgreSQL has in hand. Everything
-// is reset when a stream begins.
+// State of one worker process: which stream it reads, where in it it is, and which row PostgreSQL has in hand.
+// Everything is reset when a stream begins.
 //
-// Transactions: between Begin and Commit of the sender the worker opens its transaction with the first change, and commits
-// it with the sender's Commit, whoever opened it. So a row that is kept here may open it. A comparison with the catalog
-// outside of it runs in a transaction of its own, which writes nothing.
+// Transactions: between Begin and Commit of the sender the worker opens its transaction with the first change, and
+// commits it with the sender's Commit, whoever opened it. So a row that is kept here may open it. A comparison with the
+// catalog outside of it runs in a transaction of its own, which writes nothing.
 #include "pg/receive.hpp"
 
 #include <cctype>
@@ -60,15 +60,16 @@ void compare(RemoteTable* table) {
 }
 
 // As the worker's own begin_replication_step() and end_replication_step().
-void keep_row(RemoteTable* table, const InsertMessage& row) {
+bool keep_row(RemoteTable* table, const InsertMessage& row) {
   const MemoryContext caller = CurrentMemoryContext;
   SetCurrentStatementStartTimestamp();
   if (!IsTransactionState()) StartTransactionCommand();
   PushActiveSnapshot(GetTransactionSnapshot());
-  bring_or_park(table, row);
+  const bool kept = bring_or_park(table, row);
   PopActiveSnapshot();
   CommandCounterIncrement();
   MemoryContextSwitchTo(caller);
+  return kept;
 }
 
 // True if the row was kept.
@@ -82,9 +83,7 @@ bool receive_row(std::string_view message) {
   }
   const auto row = decode_insert(message);
   if (!row || row->column_count != table->column_count) return false;
-  keep_row(table, *row);
-  stream.in_hand = InvalidOid;
-  return true;
+  return keep_row(table, *row);
 }
 
 // True if the message is for us alone.
@@ -114,7 +113,8 @@ bool receive_message(std::string_view message) {
 // How a failing worker tells which error it was: this callback sees every error that is raised, caught or not.
 void note_error(void*) {
   const int category = ERRCODE_TO_CATEGORY(geterrcode());
-  if (category != ERRCODE_TO_CATEGORY(ERRCODE_SUCCESSFUL_COMPLETION) && category != ERRCODE_TO_CATEGORY(ERRCODE_WARNING))
+  if (category != ERRCODE_TO_CATEGORY(ERRCODE_SUCCESSFUL_COMPLETION) &&
+      category != ERRCODE_TO_CATEGORY(ERRCODE_WARNING))
     stream.last_error = geterrcode();
 }
 

@@ -64,8 +64,8 @@ bool has_columns(const RemoteTable* table) {
   return true;
 }
 
-// To a table that the subscription does not know, PostgreSQL's worker applies nothing and says nothing. One that has just
-// been attached is filled by a copy. One that was made anew in place of a replicated one must not lose what comes.
+// To a table that the subscription does not know, PostgreSQL's worker applies nothing and says nothing. One that has
+// just been attached is filled by a copy. One that was made anew in place of a replicated one must not lose what comes.
 bool is_expected(Oid relation, bool is_ours) {
   XLogRecPtr position = InvalidXLogRecPtr;
   return is_ours || GetSubscriptionRelState(MySubscription->oid, relation, &position) != SUBREL_STATE_UNKNOWN;
@@ -133,12 +133,14 @@ void compare_with_local(RemoteTable* table) {
   const std::uint64_t now = generation;
   const Oid space = get_namespace_oid(table->name.schema, true);
   table->local = OidIsValid(space) ? get_relname_relid(table->name.name, space) : InvalidOid;
-  table->fits = false;
+  // Without the extension this is somebody else's subscription, whatever its name.
+  table->fits = !OidIsValid(get_extension_oid("meridian", true));
   table->is_ours = false;
-  if (OidIsValid(table->local)) {
+  if (!table->fits && OidIsValid(table->local)) {
     const char kind = get_rel_relkind(table->local);
     // A member that has not been upgraded yet must not go on without what another tells in a table of ours.
-    const bool is_internal = get_rel_namespace(table->local) == schema_oid() && table->local != table_oid(Table::tombstone);
+    const bool is_internal =
+        get_rel_namespace(table->local) == schema_oid() && table->local != table_oid(Table::tombstone);
     const bool holds_rows = kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE;
     table->is_ours = table->local == table_oid(Table::tombstone) || find_table_id(table->local) != 0;
     table->fits = is_internal || (holds_rows && is_expected(table->local, table->is_ours) && has_columns(table));

@@ -1,8 +1,8 @@
 // What the sender of a stream has told about its tables and types, and whether the tables of this node fit.
 //
-// The sender describes a table once per stream, and again when it may have changed, so descriptions are kept for the life
-// of the stream. Whether the local table fits is found out when the first row comes, and again after any invalidation of
-// a table, schema or subscription; in between it costs a comparison of two numbers.
+// The sender describes a table once per stream, and again when it may have changed, so descriptions are kept for the
+// life of the stream. Whether the local table fits is found out when the first row comes, and again after any
+// invalidation of a table, schema or subscription; in between it costs a comparison of two numbers.
 #pragma once
 
 #include "core/logical_message.hpp"

@@ -1,5 +1,5 @@
-// Every byte string is refused by all decoders, or accepted by the one of its kind; and what is accepted can be written again from what
-// was read of it.
+// Every byte string is refused by all decoders, or accepted by the one of its kind; and what is accepted can be written
+// again from what was read of it.
 #include "core/logical_message.hpp"
 
 #include <string>
@@ -67,8 +67,10 @@ std::string rewrite(const TypeMessage& type) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view message = fuzz::as_text(data, size);
-  if (const auto begin = decode_begin(message)) fuzz::check(message_kind(message) == 'B' && size == 21, "a Begin has one size");
-  if (const auto relation = decode_relation(message)) fuzz::check(rewrite(*relation) == message, "a Relation can be rewritten");
+  if (const auto begin = decode_begin(message))
+    fuzz::check(message_kind(message) == 'B' && size == 21, "a Begin has one size");
+  if (const auto relation = decode_relation(message))
+    fuzz::check(rewrite(*relation) == message, "a Relation can be rewritten");
   if (const auto type = decode_type(message)) fuzz::check(rewrite(*type) == message, "a Type can be rewritten");
   if (const auto insert = decode_insert(message)) {
     fuzz::check(rewrite(*insert) == message, "an Insert can be rewritten");

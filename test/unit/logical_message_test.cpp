@@ -24,10 +24,11 @@ std::string sized(char form, const std::string& bytes) {
 }
 
 const std::string begin = "B" + int64(0x0102030405060708) + int64(7) + int32(999);
-const std::string relation = "R" + int32(16384) + name("public") + name("t") + "d" + int16(2) + "\1" + name("id") + int32(20) +
-                             int32(0xffffffff) + '\0' + name("mood") + int32(16400) + int32(260);
+const std::string relation = "R" + int32(16384) + name("public") + name("t") + "d" + int16(2) + "\1" + name("id") +
+                             int32(20) + int32(0xffffffff) + '\0' + name("mood") + int32(16400) + int32(260);
 const std::string type = "Y" + int32(16400) + name("public") + name("mood");
-const std::string insert = "I" + int32(16384) + "N" + int16(3) + sized('b', "\0\0\0\0\0\0\0\1"s) + sized('t', "sad") + "n";
+const std::string insert =
+    "I" + int32(16384) + "N" + int16(3) + sized('b', "\0\0\0\0\0\0\0\1"s) + sized('t', "sad") + "n";
 
 TEST(LogicalMessage, Begin) {
   const auto decoded = decode_begin(begin);
@@ -90,8 +91,9 @@ TEST(LogicalMessage, ExactlyOneMessage) {
   for (const std::string& message : {begin, relation, type, insert}) {
     for (std::size_t size = 0; size <= message.size() + 1; ++size) {
       const std::string cut = size <= message.size() ? message.substr(0, size) : message + '\0';
-      const int accepted = static_cast<int>(decode_begin(cut).has_value()) + static_cast<int>(decode_relation(cut).has_value()) +
-                           static_cast<int>(decode_type(cut).has_value()) + static_cast<int>(decode_insert(cut).has_value());
+      const int accepted =
+          static_cast<int>(decode_begin(cut).has_value()) + static_cast<int>(decode_relation(cut).has_value()) +
+          static_cast<int>(decode_type(cut).has_value()) + static_cast<int>(decode_insert(cut).has_value());
       EXPECT_EQ(accepted, size == message.size() ? 1 : 0) << message.front() << " of " << size << " bytes";
     }
   }
@@ -106,9 +108,11 @@ TEST(LogicalMessage, RefusesWhatTheProtocolDoesNotKnow) {
   EXPECT_FALSE(decode_relation(head + "d" + int16(0xffff))) << "a negative number of columns";
   EXPECT_FALSE(decode_relation("R" + int32(0) + name("s") + name("t") + "d" + int16(0))) << "no oid";
   EXPECT_FALSE(decode_relation("R" + int32(1) + name("s") + name("") + "d" + int16(0))) << "no name";
-  EXPECT_FALSE(decode_relation("R" + int32(1) + name("s") + name(std::string(256, 'n')) + "d" + int16(0))) << "a long name";
+  EXPECT_FALSE(decode_relation("R" + int32(1) + name("s") + name(std::string(256, 'n')) + "d" + int16(0)))
+      << "a long name";
   EXPECT_FALSE(decode_relation(head + "d" + int16(1) + "\2" + name("c") + int32(20) + int32(0))) << "flags";
-  EXPECT_FALSE(decode_relation(head + "d" + int16(1) + "\1" + name("") + int32(20) + int32(0))) << "a column without name";
+  EXPECT_FALSE(decode_relation(head + "d" + int16(1) + "\1" + name("") + int32(20) + int32(0)))
+      << "a column without name";
 
   const std::string row = "I" + int32(1) + "N";
   EXPECT_TRUE(decode_insert(row + int16(0)));
