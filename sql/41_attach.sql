@@ -191,6 +191,8 @@ CREATE FUNCTION meridian.attach_table(id integer, rel regclass, rules text[], id
 AS $$
 BEGIN
   PERFORM meridian.note_issued('table', id);
+  -- A table that was dropped, and made again, takes its place.
+  DELETE FROM meridian.replicated_table t WHERE t.id = attach_table.id AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = t.rel);
   IF EXISTS (SELECT FROM meridian.replicated_table t WHERE t.id = attach_table.id) THEN
     PERFORM meridian.attach_triggers(rel, rules);
     RETURN;
@@ -266,7 +268,7 @@ BEGIN
     PERFORM meridian.restore_key_filling(there.rel, there.key_undo);
   END IF;
   DELETE FROM meridian.tombstone d WHERE d.table_id = detach_table.id;
-  DELETE FROM meridian.parked_image p WHERE p.rel = there.rel;
+  DELETE FROM meridian.parked_image p WHERE p.rel = there.rel OR to_regclass((quote_ident(p.sent_schema) || '.' || quote_ident(p.sent_table))) = there.rel;
 END
 $$;
 COMMENT ON FUNCTION meridian.detach_table(integer) IS 'Step: takes from the table what attach_table() and publish_table() gave it; its rows stay.';

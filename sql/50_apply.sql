@@ -39,12 +39,18 @@ CREATE TABLE meridian.parked_image (
   images integer NOT NULL DEFAULT 1,
   parked_at timestamptz NOT NULL DEFAULT now(),
   retry_at timestamptz NOT NULL DEFAULT now(),
-  attempts integer NOT NULL DEFAULT 0
+  attempts integer NOT NULL DEFAULT 0,
+  sent_schema name,
+  sent_table name,
+  CHECK ((sent_schema IS NULL) = (sent_table IS NULL))
 );
 COMMENT ON TABLE meridian.parked_image IS 'Rows that wait outside their table, as if still in flight; read view meridian.parked.';
-COMMENT ON COLUMN meridian.parked_image.rel IS 'The replicated table, or meridian.tombstone.';
-COMMENT ON COLUMN meridian.parked_image.key_hash IS 'Hash of the primary key by its own types, on this node; 0 for tombstones.';
-COMMENT ON COLUMN meridian.parked_image.image IS 'Every column as text, by name; "_meridian" is the state of the row.';
+COMMENT ON COLUMN meridian.parked_image.rel IS 'The replicated table, or meridian.tombstone; 0 if there is no such table here.';
+COMMENT ON COLUMN meridian.parked_image.key_hash IS 'Hash of the primary key by its own types, on this node; 0 for tombstones, and where the key is unknown.';
+COMMENT ON COLUMN meridian.parked_image.key IS 'Primary key; NULL for tombstones, and where this node cannot read it.';
+COMMENT ON COLUMN meridian.parked_image.image IS 'Every column as text, by name; "_meridian" is the state of the row. A value that this node could not read is an object of its type and its binary form as it was sent.';
+COMMENT ON COLUMN meridian.parked_image.sent_schema IS 'Schema of the table that the sender named, for a row that does not fit it here (reason misfit); it waits whole until it does.';
+COMMENT ON COLUMN meridian.parked_image.sent_table IS 'The table''s name, likewise. NULL for rows that were read by the table''s definition.';
 COMMENT ON COLUMN meridian.parked_image.images IS 'How many images have been merged into this one.';
 CREATE INDEX parked_key ON meridian.parked_image (rel, key_hash);
 CREATE INDEX parked_due ON meridian.parked_image (retry_at);
@@ -80,10 +86,14 @@ CREATE FUNCTION meridian.canonical_rules(rel regclass, rules text[]) RETURNS tex
 COMMENT ON FUNCTION meridian.canonical_rules(regclass, text[]) IS 'The rules in canonical form, after checking that each fits the table; the error says what does not.';
 
 CREATE VIEW meridian.parked AS
-  SELECT p.id, p.rel, p.key, p.reason, p.sqlstate, p.detail, p.images, p.parked_at, p.retry_at, p.attempts
+  SELECT p.id, CASE WHEN p.rel <> 0 THEN p.rel END AS rel, p.key, p.reason, p.sqlstate, p.detail, p.images, p.parked_at, p.retry_at, p.attempts,
+         pg_catalog.quote_ident(p.sent_schema) || '.' || pg_catalog.quote_ident(p.sent_table) AS sent_as
   FROM meridian.parked_image p;
 COMMENT ON VIEW meridian.parked IS 'Rows that wait outside their table, with the reason. Replication goes on without them, and they are tried again by themselves.';
-COMMENT ON COLUMN meridian.parked.reason IS 'clock_skew (stamped too far in the future), unique, check, not_null, exclusion, trigger, merge (a merge function raised), or refused (any other error of the table).';
+COMMENT ON COLUMN meridian.parked.reason IS 'clock_skew (stamped too far in the future), unique, check, not_null, exclusion, trigger, merge (a merge function raised), misfit (the table is not here, or lacks a column or a partition, or its types do not take a value), or refused (any other error of the table).';
+COMMENT ON COLUMN meridian.parked.rel IS 'The table; NULL if it is not here.';
+COMMENT ON COLUMN meridian.parked.key IS 'Primary key of the row, if it can be read here.';
+COMMENT ON COLUMN meridian.parked.sent_as IS 'For a misfit: the table as its sender names it.';
 COMMENT ON COLUMN meridian.parked.detail IS 'The error, for people.';
 COMMENT ON COLUMN meridian.parked.images IS 'How many images of the row have arrived and been merged meanwhile.';
 COMMENT ON COLUMN meridian.parked.retry_at IS 'When it is tried again; retry_parked(id) does so now.';
@@ -94,6 +104,21 @@ CREATE FUNCTION meridian.retry_parked(id bigint) RETURNS text
 COMMENT ON FUNCTION meridian.retry_parked(bigint) IS 'Brings a parked row into its table now. Answers "applied", or why it has to wait on.';
 REVOKE ALL ON FUNCTION meridian.retry_parked(bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION meridian.retry_parked(bigint) TO meridian_admin;
+
+CREATE FUNCTION meridian.drop_parked(id bigint) RETURNS void
+  LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  DELETE FROM meridian.parked_image p WHERE p.id = drop_parked.id;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION USING ERRCODE = 'undefined_object', MESSAGE = format('no parked change has id %s', id),
+      HINT = 'SELECT id FROM meridian.parked; a change that was applied meanwhile is gone from it.';
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION meridian.drop_parked(bigint) IS 'Gives a parked row up on this node, for a cause that will not go. What other nodes have of the row stays; meridian.repair() brings that.';
+REVOKE ALL ON FUNCTION meridian.drop_parked(bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.drop_parked(bigint) TO meridian_admin;
 
 REVOKE ALL ON meridian.tombstone, meridian.parked_image FROM PUBLIC;
 GRANT SELECT ON meridian.tombstone, meridian.parked_image, meridian.parked TO meridian_admin;

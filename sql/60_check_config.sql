@@ -91,7 +91,7 @@ AS $$
     CROSS JOIN LATERAL (VALUES
       (NOT s.subenabled, 'disabled', 'enabled', 'ALTER SUBSCRIPTION %I ENABLE'),
       (NOT s.subbinary, 'not binary', 'binary = true', 'ALTER SUBSCRIPTION %I SET (binary = true)'),
-      (to_jsonb(s) ->> 'substream' IN ('p'), 'streaming = parallel', 'streaming = off', 'ALTER SUBSCRIPTION %I SET (streaming = off)'),
+      (to_jsonb(s) ->> 'substream' NOT IN ('f', 'false'), 'streaming', 'streaming = off', 'ALTER SUBSCRIPTION %I SET (streaming = off)'),
       (s.subtwophasestate <> 'd', 'two_phase', 'two_phase = false', 'drop_node() and join() again: two_phase of subscription %I'),
       (NOT s.subpublications @> ARRAY['meridian'], 'without publication meridian', 'publication meridian', 'ALTER SUBSCRIPTION %I SET PUBLICATION meridian WITH (refresh = false)')
     ) p(wrong, problem, required, fix)

@@ -55,13 +55,14 @@ CREATE FUNCTION meridian.parked_alarms()
   RETURNS TABLE (alarm text, severity text, since timestamptz, subject text, detail text, remedy text)
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-  SELECT 'rows parked', CASE p.reason WHEN 'clock_skew' THEN 'warning' ELSE 'error' END, min(p.parked_at), p.rel::text,
-         format('%s rows of %s wait outside it (%s), for example: %s', count(*), p.rel, p.reason, min(p.detail)),
+  SELECT 'rows parked', CASE p.reason WHEN 'clock_skew' THEN 'warning' ELSE 'error' END, min(p.parked_at), p.subject,
+         format('%s rows of %s wait outside it (%s), for example: %s', count(*), p.subject, p.reason, min(p.detail)),
          CASE p.reason WHEN 'clock_skew' THEN 'Set the clock of the node that is ahead; the rows are applied when their time has come.'
                        WHEN 'unique' THEN 'Give one of the rows another key, or delete it (meridian.conflicts, kind unique).'
+                       WHEN 'misfit' THEN 'Change the table here as it was changed on the node that sent the rows: they are tried again by themselves.'
                        ELSE 'SELECT * FROM meridian.parked; make the table take the rows: they are tried again by themselves.' END
-    FROM meridian.parked_image p
-   GROUP BY p.rel, p.reason
+    FROM (SELECT i.*, COALESCE((quote_ident(i.sent_schema) || '.' || quote_ident(i.sent_table)), i.rel::text) AS subject FROM meridian.parked_image i) p
+   GROUP BY p.subject, p.reason
 $$;
 COMMENT ON FUNCTION meridian.parked_alarms() IS 'Alarms about rows that their table does not take; read view meridian.alarms.';
 REVOKE ALL ON FUNCTION meridian.parked_alarms() FROM PUBLIC;

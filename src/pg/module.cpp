@@ -13,6 +13,7 @@
 #include "pg/keeper.hpp"
 #include "pg/late_insert.hpp"
 #include "pg/read_after.hpp"
+#include "pg/receive.hpp"
 #include "pg/row_access.hpp"
 #include "pg/row_plan.hpp"
 #include "pg/row_slots.hpp"
@@ -87,6 +88,7 @@ void init_module() {
   shmem_startup_hook = meridian_shmem_startup;
   register_keeper();
   register_dispatcher();
+  watch_receiving();
 }
 
 }  // namespace

@@ -5,12 +5,16 @@
 namespace meridian::pg {
 namespace {
 
-void push_string(JsonbParseState** state, JsonbIteratorToken token, const char* text) {
+void push_string(JsonbParseState** state, JsonbIteratorToken token, const char* text, std::size_t size) {
   JsonbValue value;
   value.type = jbvString;
   value.val.string.val = const_cast<char*>(text);
-  value.val.string.len = static_cast<int>(std::strlen(text));
+  value.val.string.len = static_cast<int>(size);
   pushJsonbValue(state, token, &value);
+}
+
+void push_string(JsonbParseState** state, JsonbIteratorToken token, const char* text) {
+  push_string(state, token, text, std::strlen(text));
 }
 
 void push_null(JsonbParseState** state) {
@@ -19,7 +23,7 @@ void push_null(JsonbParseState** state) {
   pushJsonbValue(state, WJB_VALUE, &value);
 }
 
-const char* text_of(Oid type, Datum value) {
+char* text_of(Oid type, Datum value) {
   Oid output = InvalidOid;
   bool is_varlena = false;
   getTypeOutputInfo(type, &output, &is_varlena);
@@ -33,6 +37,56 @@ Datum value_of(Form_pg_attribute attribute, char* text) {
   return OidInputFunctionCall(input, text, parameter, attribute->atttypmod);
 }
 
+constexpr const char* raw_schema = "schema";
+constexpr const char* raw_type = "type";
+constexpr const char* raw_binary = "binary";
+
+void push_raw(JsonbParseState** state, const SentValue& value) {
+  char* digits = static_cast<char*>(palloc(2 * value.size));
+  hex_encode(value.bytes, value.size, digits);
+  pushJsonbValue(state, WJB_BEGIN_OBJECT, nullptr);
+  push_string(state, WJB_KEY, raw_schema);
+  push_string(state, WJB_VALUE, value.type_schema);
+  push_string(state, WJB_KEY, raw_type);
+  push_string(state, WJB_VALUE, value.type_name);
+  push_string(state, WJB_KEY, raw_binary);
+  push_string(state, WJB_VALUE, digits, 2 * value.size);
+  pushJsonbValue(state, WJB_END_OBJECT, nullptr);
+}
+
+JsonbValue* field_of(JsonbContainer* object, const char* name) {
+  return getKeyJsonValueFromContainer(object, name, static_cast<int>(std::strlen(name)), nullptr);
+}
+
+char* text_field(JsonbContainer* object, const char* name) {
+  const JsonbValue* value = field_of(object, name);
+  if (value == nullptr || value->type != jbvString) {
+    ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("a value of a parked row lacks its \"%s\"", name)));
+  }
+  return pnstrdup(value->val.string.val, value->val.string.len);
+}
+
+// A value in the binary form of the type that it was sent in, which need not be the column's.
+Datum value_of_raw(Form_pg_attribute attribute, JsonbContainer* raw) {
+  const char* schema = text_field(raw, raw_schema);
+  const char* name = text_field(raw, raw_type);
+  const char* digits = text_field(raw, raw_binary);
+  const Oid sent = find_type(schema, name);
+  if (!OidIsValid(sent)) {
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+                    errmsg("type %s does not exist", quote_qualified_identifier(schema, name)),
+                    errhint("Create it as it is on the node that sent the row.")));
+  }
+  StringInfoData bytes;
+  initStringInfo(&bytes);
+  enlargeStringInfo(&bytes, static_cast<int>(std::strlen(digits) / 2));
+  bytes.len = static_cast<int>(hex_decode(digits, std::strlen(digits), bytes.data));
+  bytes.data[bytes.len] = '\0';
+  const bool same = sent == attribute->atttypid;
+  const Datum value = receive_value(sent, same ? attribute->atttypmod : -1, &bytes);
+  return same ? value : value_of(attribute, text_of(sent, value));
+}
+
 // A column that the table got after the row was parked.
 Datum default_of(Relation relation, AttrNumber column, bool* is_null) {
   *is_null = true;
@@ -43,7 +97,78 @@ Datum default_of(Relation relation, AttrNumber column, bool* is_null) {
   return ExecEvalExprSwitchContext(state, context, is_null);
 }
 
+bool has_sent_column(const TupleDesc descriptor, const char* name, int size) {
+  for (int i = 0; i < descriptor->natts; ++i) {
+    const Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
+    if (attribute->attisdropped || attribute->attgenerated != '\0') continue;
+    if (std::strncmp(NameStr(attribute->attname), name, size) == 0 && NameStr(attribute->attname)[size] == '\0')
+      return true;
+  }
+  return false;
+}
+
+// Columns for which `wanted(index)` says no stay NULL.
+template <typename Wanted>
+RowValues read_texts(Relation relation, Datum texts, Wanted wanted) {
+  const TupleDesc descriptor = RelationGetDescr(relation);
+  Jsonb* object = DatumGetJsonbP(texts);
+  const RowValues row = {static_cast<Datum*>(palloc0(sizeof(Datum) * descriptor->natts)),
+                         static_cast<bool*>(palloc(sizeof(bool) * descriptor->natts))};
+  const int level = pin_settings();
+  for (int i = 0; i < descriptor->natts; ++i) {
+    const Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
+    row.nulls[i] = true;
+    if (attribute->attisdropped || attribute->attgenerated != '\0' || !wanted(i)) continue;
+    const JsonbValue* value = field_of(&object->root, NameStr(attribute->attname));
+    if (value == nullptr) {
+      row.values[i] = default_of(relation, attribute->attnum, &row.nulls[i]);
+    } else if (value->type == jbvString) {
+      row.values[i] = value_of(attribute, pnstrdup(value->val.string.val, value->val.string.len));
+      row.nulls[i] = false;
+    } else if (value->type == jbvBinary) {
+      row.values[i] = value_of_raw(attribute, value->val.binary.data);
+      row.nulls[i] = false;
+    }
+  }
+  unpin_settings(level);
+  return row;
+}
+
 }  // namespace
+
+Oid find_type(const char* schema, const char* name) {
+  const Oid space = get_namespace_oid(schema, true);
+  if (!OidIsValid(space)) return InvalidOid;
+  return GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(name), ObjectIdGetDatum(space));
+}
+
+Datum receive_value(Oid type, std::int32_t modifier, StringInfo bytes) {
+  Oid receive = InvalidOid;
+  Oid parameter = InvalidOid;
+  getTypeBinaryInputInfo(type, &receive, &parameter);
+  const Datum value = OidReceiveFunctionCall(receive, bytes, parameter, modifier);
+  if (bytes->cursor != bytes->len) {
+    ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+                    errmsg("the binary form of a value of type %s is too long", format_type_be(type))));
+  }
+  return value;
+}
+
+Datum sent_to_texts(const SentValue* row, int count) {
+  JsonbParseState* state = nullptr;
+  pushJsonbValue(&state, WJB_BEGIN_OBJECT, nullptr);
+  for (int i = 0; i < count; ++i) {
+    push_string(&state, WJB_KEY, row[i].column);
+    if (row[i].bytes == nullptr) {
+      push_null(&state);
+    } else if (row[i].type_name == nullptr) {
+      push_string(&state, WJB_VALUE, row[i].bytes, row[i].size);
+    } else {
+      push_raw(&state, row[i]);
+    }
+  }
+  return JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, nullptr)));
+}
 
 Datum row_to_texts(Relation relation, const RowPlan* plan, const RowValues& row, bool key_only) {
   const TupleDesc descriptor = RelationGetDescr(relation);
@@ -67,38 +192,50 @@ Datum row_to_texts(Relation relation, const RowPlan* plan, const RowValues& row,
 }
 
 RowValues row_from_texts(Relation relation, Datum texts) {
-  const TupleDesc descriptor = RelationGetDescr(relation);
+  return read_texts(relation, texts, [](int) { return true; });
+}
+
+RowValues vital_from_texts(Relation relation, const RowPlan* plan, Datum texts) {
+  return read_texts(relation, texts, [plan](int i) {
+    return plan->columns[i].is_key || i + 1 == plan->state_attnum || i + 1 == plan->stamp_attnum;
+  });
+}
+
+void require_columns(Relation relation, Datum texts) {
   Jsonb* object = DatumGetJsonbP(texts);
-  const RowValues row = {static_cast<Datum*>(palloc0(sizeof(Datum) * descriptor->natts)),
-                         static_cast<bool*>(palloc(sizeof(bool) * descriptor->natts))};
-  const int level = pin_settings();
-  for (int i = 0; i < descriptor->natts; ++i) {
-    const Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
-    row.nulls[i] = true;
-    if (attribute->attisdropped || attribute->attgenerated != '\0') continue;
-    const char* name = NameStr(attribute->attname);
-    JsonbValue* value = getKeyJsonValueFromContainer(&object->root, name, static_cast<int>(std::strlen(name)), nullptr);
-    if (value == nullptr) {
-      row.values[i] = default_of(relation, attribute->attnum, &row.nulls[i]);
-    } else if (value->type == jbvString) {
-      row.values[i] = value_of(attribute, pnstrdup(value->val.string.val, value->val.string.len));
-      row.nulls[i] = false;
-    }
+  StringInfoData missing;
+  initStringInfo(&missing);
+  JsonbIterator* iterator = JsonbIteratorInit(&object->root);
+  JsonbValue value;
+  for (;;) {
+    const JsonbIteratorToken token = JsonbIteratorNext(&iterator, &value, true);
+    if (token == WJB_DONE) break;
+    if (token != WJB_KEY || has_sent_column(RelationGetDescr(relation), value.val.string.val, value.val.string.len))
+      continue;
+    appendStringInfo(&missing, "%s\"%.*s\"", missing.len > 0 ? ", " : "", value.val.string.len, value.val.string.val);
   }
-  unpin_settings(level);
-  return row;
+  if (missing.len == 0) return;
+  ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
+                  errmsg("table \"%s\" lacks what the row has: %s", RelationGetRelationName(relation), missing.data),
+                  errhint("Add the column.")));
 }
 
 ParkedRow read_parked(HeapTuple tuple, TupleDesc descriptor) {
   Datum values[parked_columns];
   bool nulls[parked_columns];
   heap_deform_tuple(tuple, descriptor, values, nulls);
+  SentTable sent{};
+  if (!nulls[parked_sent_table]) {
+    sent = {pstrdup(NameStr(*DatumGetName(values[parked_sent_schema]))),
+            pstrdup(NameStr(*DatumGetName(values[parked_sent_table])))};
+  }
   return {heap_copytuple(tuple),
           DatumGetObjectId(values[parked_rel]),
           DatumGetInt64(values[parked_key_hash]),
           datumCopy(values[parked_values], false, -1),
           TextDatumGetCString(values[parked_detail]),
           std::strcmp(TextDatumGetCString(values[parked_reason]), "clock_skew") == 0,
+          sent,
           {DatumGetInt64(values[parked_id]), DatumGetTimestampTz(values[parked_parked_at]),
            DatumGetInt32(values[parked_attempts]), DatumGetInt32(values[parked_images])}};
 }

@@ -47,6 +47,11 @@ bool is_refusal(int sqlstate) {
   }
 }
 
+bool is_misfit(int sqlstate) {
+  return is_refusal(sqlstate) || sqlstate == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE ||
+         sqlstate == ERRCODE_PROTOCOL_VIOLATION;
+}
+
 Refusal refusal_of(const ErrorData* error) {
   // Without the error's detail, which shows values of the row.
   const char* message = error->message != nullptr ? error->message : "unknown error";

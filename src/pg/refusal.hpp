@@ -7,7 +7,7 @@ namespace meridian::pg {
 
 /// Why a row cannot enter its table now. Strings live in the context that was current when it was described.
 struct Refusal {
-  const char* reason;  ///< unique, check, not_null, exclusion, trigger, merge or refused
+  const char* reason;  ///< unique, check, not_null, exclusion, trigger, merge, misfit or refused
   int sqlstate;
   const char* detail;  ///< the error's message, for people
 };
@@ -16,6 +16,10 @@ struct Refusal {
 /// 44, 54, P0): they come again however often the row is brought. Deadlocks, cancellation, lack of resources and
 /// internal errors are none of the row's business: the worker fails, and tries again.
 bool is_refusal(int sqlstate);
+
+/// True for a refusal, and for errors that say that the row does not fit the table as it is (55000, and 08P01 of a
+/// binary value that is too short for its type).
+bool is_misfit(int sqlstate);
 
 Refusal refusal_of(const ErrorData* error);
 /// The same for an error that may be none of the row's business, which goes on as it was.

@@ -381,6 +381,11 @@ bool may_be_buried(const Shape& shape, const ImageState& local, const ImageState
                            recall(scratch().incoming, shape, incoming).entries);
 }
 
+Knowledge compare_states(const Shape& shape, const ImageState& mine, const ImageState& theirs) {
+  const RowState& left = recall(scratch().local, shape, mine);
+  return compare_knowledge(left, recall(scratch().incoming, shape, theirs));
+}
+
 StateBytes parse_state(const char* text) {
   Recalled& memory = scratch().incoming;
   memory.valid = false;

@@ -117,6 +117,9 @@ MergeResult bury_state(const Shape& shape, const ImageState& image, const Tombst
 /// key may have killed it, so it must be looked up before they merge.
 bool may_be_buried(const Shape& shape, const ImageState& local, const ImageState& incoming);
 
+/// What `mine` knows, compared with what `theirs` knows.
+Knowledge compare_states(const Shape& shape, const ImageState& mine, const ImageState& theirs);
+
 /// Bytes of the text form. They are remembered: an apply worker reads the text of an image and merges the image next.
 StateBytes parse_state(const char* text);
 

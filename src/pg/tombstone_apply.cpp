@@ -104,13 +104,33 @@ HeapTuple receive(Relation relation, RowPlan* plan, Relation tombstones, HeapTup
   return heap_modify_tuple_by_cols(tuple, RelationGetDescr(tombstones), 3, replaced, values, nulls);
 }
 
-HeapTuple apply_arrived(Relation tombstones, HeapTuple tuple) {
+// The table was dropped, and its number not given up: it may be made again. Until then no progress is published, so all
+// nodes keep the tombstone.
+void park_without_table(Relation tombstones, HeapTuple tuple) {
+  Datum values[columns];
+  bool nulls[columns];
+  heap_deform_tuple(tuple, RelationGetDescr(tombstones), values, nulls);
+  park_refused(tombstones, nullptr, {values, nulls},
+               {"misfit", ERRCODE_UNDEFINED_TABLE, "the table of the deleted row does not exist"}, nullptr);
+}
+
+enum class Arrival { first, parked };
+
+HeapTuple apply_arrived(Relation tombstones, HeapTuple tuple, Arrival arrival) {
   const TupleDesc descriptor = RelationGetDescr(tombstones);
   CommandCounterIncrement();  // as for images: one command may bring several of one key
   const ArrivedTombstone arrived = read_arrived(tuple, descriptor);
   const Oid table = find_table(arrived.table);
   if (!OidIsValid(table)) return nullptr;  // not replicated here (yet): its tombstones come with the copy of the table
-  Relation relation = table_open(table, RowExclusiveLock);
+  Relation relation = try_table_open(table, RowExclusiveLock);
+  if (relation == nullptr) {
+    if (arrival == Arrival::parked) {
+      ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("the table of the deleted row does not exist"),
+                      errhint("Create it as it is on the other nodes, then repeat meridian.replicate() for it.")));
+    }
+    park_without_table(tombstones, tuple);
+    return nullptr;
+  }
   RowPlan* plan = row_plan(relation);
   // The key's types may run code of the table's owner (the CHECK of a domain).
   const OwnerSwitch caller = become_owner(plan);
@@ -137,8 +157,8 @@ void settle_one(Relation tombstones, HeapTuple tuple) {
   const TupleDesc descriptor = RelationGetDescr(tombstones);
   const ArrivedTombstone arrived = read_arrived(tuple, descriptor);
   const Oid table = find_table(arrived.table);
-  if (OidIsValid(table)) {
-    Relation relation = table_open(table, RowExclusiveLock);
+  Relation relation = OidIsValid(table) ? try_table_open(table, RowExclusiveLock) : nullptr;
+  if (relation != nullptr) {
     RowPlan* plan = row_plan(relation);
     const OwnerSwitch caller = become_owner(plan);
     bring(relation, plan, parse_key(relation, plan, arrived.key), arrived, Look::second);
@@ -156,7 +176,7 @@ void settle_one(Relation tombstones, HeapTuple tuple) {
 }  // namespace
 
 void receive_parked_tombstone(Relation tombstones, HeapTuple tuple) {
-  HeapTuple news = apply_arrived(tombstones, tuple);
+  HeapTuple news = apply_arrived(tombstones, tuple, Arrival::parked);
   if (news == nullptr) return;
   Datum values[columns];
   bool nulls[columns];
@@ -223,5 +243,5 @@ MERIDIAN_FUNCTION(meridian_apply_tombstone)
                     errmsg("table \"meridian.tombstone\" is written by replication only"),
                     errhint("Delete the row in its own table.")));
   }
-  PG_RETURN_POINTER(apply_arrived(trigger->tg_relation, trigger->tg_trigtuple));
+  PG_RETURN_POINTER(apply_arrived(trigger->tg_relation, trigger->tg_trigtuple, Arrival::first));
 }

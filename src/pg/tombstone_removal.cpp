@@ -4,6 +4,7 @@
 //   when
 //     it began, and no progress speaks of it
 //   - those of a key of which a row is parked here: it may be an image of the deleted life, and comes late
+//   - all, while a row is parked whose key is not known
 //   - all, while a member is joining (it has yet to hear of them), while the generation is held, and when the own epoch
 //     was raised in this generation
 //
@@ -34,7 +35,11 @@ Hlc laid_down_upto;
   "ctid = ANY (ARRAY(SELECT s.ctid FROM meridian.replicated_table t CROSS JOIN LATERAL "                              \
   "(SELECT x.ctid FROM meridian.tombstone x WHERE x.table_id = t.id AND x.settled AND x.written <= $1 AND " condition \
   " AND NOT EXISTS (SELECT FROM meridian.parked_image p WHERE p.rel = t.rel AND p.key_hash = x.key_hash) "            \
-  "LIMIT $2) s WHERE t.filled LIMIT $2))"
+  "LIMIT $2) s WHERE t.filled AND NOT " MERIDIAN_UNKNOWN " LIMIT $2))"
+// A misfit waits whose key, or whose table's number, is not known here.
+#define MERIDIAN_UNKNOWN                                                                              \
+  "EXISTS (SELECT FROM meridian.parked_image p WHERE p.sent_table IS NOT NULL AND (p.key IS NULL OR " \
+  "NOT EXISTS (SELECT FROM meridian.replicated_table r WHERE r.rel = p.rel)))"
 #define MERIDIAN_BY_TIMESTAMP "EXISTS (SELECT FROM unnest(t.rules) r(rule) WHERE starts_with(r.rule, 'row=lww('))"
 
 constexpr const char* drop_stable =
@@ -51,6 +56,7 @@ constexpr const char* first_not_laid_down =
     "(SELECT x.written FROM meridian.tombstone x WHERE x.table_id = t.id AND NOT x.settled AND NOT x.laid_down)) s "
     "WHERE " MERIDIAN_BY_TIMESTAMP;
 
+#undef MERIDIAN_UNKNOWN
 #undef MERIDIAN_BY_TIMESTAMP
 #undef MERIDIAN_PICK
 

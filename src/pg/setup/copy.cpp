@@ -46,6 +46,15 @@ Parts parts_of(Connection& source, const Table& table, const Selection& selectio
   return {" AND stamp >= " + since, all + " WHERE meridian.knows_since(_meridian, " + since + ")"};
 }
 
+/// Misfits are copied as they wait: what they are to the other node, it finds out when it tries them.
+std::string misfits_of(Connection& source, const Table& table) {
+  return "SELECT 0, 0, image, reason, sqlstate, detail, images, sent_schema, sent_table FROM meridian.parked_image "
+         "WHERE quote_ident(sent_schema) || '.' || quote_ident(sent_table) = " +
+         source.literal(table.name);
+}
+constexpr const char* received_misfit =
+    "meridian.parked_image (rel, key_hash, image, reason, sqlstate, detail, images, sent_schema, sent_table)";
+
 /// In one snapshot of the source. Tombstones arrive first, so that nothing that they are about comes alive for a
 /// moment.
 std::int64_t copy_parts(Connection& from, Connection& to, const Table& table, const Selection& selection) {
@@ -66,6 +75,7 @@ std::int64_t copy_parts(Connection& from, Connection& to, const Table& table, co
     parked += of_table;
     copied += to.copy_from(from, parked, received_tombstone);
     copied += to.copy_from(from, "SELECT " + columns + " FROM meridian.parked_images(NULL::" + table.name + ")", image);
+    copied += to.copy_from(from, misfits_of(from, table), received_misfit);
   }
   copied += to.copy_from(from, "SELECT " + columns + " FROM " + parts.rows, image);
   from.query("COMMIT");
