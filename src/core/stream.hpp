@@ -1,7 +1,7 @@
 // Streams between two members: how a receiver's changes are split among several, and how their slots are named.
 //
-// A member may read from each other one through several streams, each with a slot, a subscription and an apply worker of
-// its own. A change travels in exactly one of them: that of its key's hash. So what is written to one key arrives in
+// A member may read from each other one through several streams, each with a slot, a subscription and an apply worker
+// of its own. A change travels in exactly one of them: that of its key's hash. So what is written to one key arrives in
 // order, and changes of different keys are applied at the same time. The name of a slot says which stream it is:
 //
 //   meridian_7        the one stream of member 7

@@ -109,8 +109,9 @@ HeapTuple complete_row(Relation relation, HeapTuple new_row, HeapTuple old_row) 
   return result;
 }
 
-/// A change stays. pgoutput does not see it, so what pgoutput does once in a while is done here: to send a sign of life if
-/// one is due, because the receiver would give a sender up that is busy with a large transaction and sends nothing of it.
+/// A change stays. pgoutput does not see it, so what pgoutput does once in a while is done here: to send a sign of life
+/// if one is due, because the receiver would give a sender up that is busy with a large transaction and sends nothing
+/// of it.
 void leave_out(LogicalDecodingContext* context) {
   constexpr int changes_per_look = 100;
   static int left_out = 0;

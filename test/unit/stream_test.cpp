@@ -12,7 +12,8 @@ TEST(Stream, NamesSayMemberNumberAndCount) {
   EXPECT_EQ(to_text(StreamName{7, {}}), "meridian_7");
   EXPECT_EQ(to_text(StreamName{7, {2, 3}}), "meridian_7_2of3");
   EXPECT_EQ(stream_names(65535, 1), std::vector<std::string>{"meridian_65535"});
-  EXPECT_EQ(stream_names(12, 3), (std::vector<std::string>{"meridian_12_1of3", "meridian_12_2of3", "meridian_12_3of3"}));
+  EXPECT_EQ(stream_names(12, 3),
+            (std::vector<std::string>{"meridian_12_1of3", "meridian_12_2of3", "meridian_12_3of3"}));
 }
 
 TEST(Stream, EveryNameIsReadBack) {
@@ -29,12 +30,35 @@ TEST(Stream, EveryNameIsReadBack) {
 }
 
 TEST(Stream, OtherTextsAreNoNames) {
-  for (const char* text :
-       {"", "meridian", "meridian_", "meridian_0", "meridian_01", "meridian_65536", "meridian_99999999999999999999",
-        "meridian_-1", "meridian_+1", "meridian_ 1", "meridian_1 ", "meridian_x", "Meridian_1", "xmeridian_1",
-        "meridian_1_", "meridian_1_1", "meridian_1_1of", "meridian_1_of2", "meridian_1_1of1", "meridian_1_0of2",
-        "meridian_1_3of2", "meridian_1_01of2", "meridian_1_1of02", "meridian_1_1of17", "meridian_1_1of2_",
-        "meridian_1_1of2x", "meridian_1_1OF2", "meridian_1_1 of 2", "meridian_1_-1of2"}) {
+  for (const char* text : {"",
+                           "meridian",
+                           "meridian_",
+                           "meridian_0",
+                           "meridian_01",
+                           "meridian_65536",
+                           "meridian_99999999999999999999",
+                           "meridian_-1",
+                           "meridian_+1",
+                           "meridian_ 1",
+                           "meridian_1 ",
+                           "meridian_x",
+                           "Meridian_1",
+                           "xmeridian_1",
+                           "meridian_1_",
+                           "meridian_1_1",
+                           "meridian_1_1of",
+                           "meridian_1_of2",
+                           "meridian_1_1of1",
+                           "meridian_1_0of2",
+                           "meridian_1_3of2",
+                           "meridian_1_01of2",
+                           "meridian_1_1of02",
+                           "meridian_1_1of17",
+                           "meridian_1_1of2_",
+                           "meridian_1_1of2x",
+                           "meridian_1_1OF2",
+                           "meridian_1_1 of 2",
+                           "meridian_1_-1of2"}) {
     EXPECT_EQ(parse_stream_name(text), std::nullopt) << text;
   }
   EXPECT_EQ(parse_stream_name(std::string_view("meridian_1\0", 11)), std::nullopt);
