@@ -242,18 +242,22 @@ measure() {
 }
 
 sweep() {
-  local arm stock stock_cpu seconds cpu rival
+  local arm seconds cpu rival
+  local -A took=() cpu_took=()
   : >"$DIR/sweep"
   for arm in "$@"; do echo "$arm $(measure "$arm")" >>"$DIR/sweep"; done
   awk '{ printf "  %s %.2f s", $1, $2 } END { print "" }' "$DIR/sweep"
-  # As speed: 0.9 means that catching up takes 1 / 0.9 of stock's time.
   while read -r arm seconds cpu; do
+    took[$arm]=$seconds
+    cpu_took[$arm]=$cpu
+  done <"$DIR/sweep"
+  # As speed: 0.9 means that catching up takes 1 / 0.9 of stock's time.
+  for arm in "$@"; do
     rival=stock
     if has_tags "$arm"; then rival=stock_set; fi
-    read -r _ stock stock_cpu < <(grep "^$rival " "$DIR/sweep")
-    ratio "$stock" "$seconds" >>"$DIR/ratios.$arm"
-    ratio "$stock_cpu" "$cpu" >>"$DIR/cpu.$arm"
-  done <"$DIR/sweep"
+    ratio "${took[$rival]}" "${took[$arm]}" >>"$DIR/ratios.$arm"
+    ratio "${cpu_took[$rival]}" "${cpu_took[$arm]}" >>"$DIR/cpu.$arm"
+  done
 }
 
 run_time() {
