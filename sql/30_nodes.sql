@@ -11,7 +11,8 @@ CREATE TABLE meridian.member (
   dsn text NOT NULL,
   system_id text NOT NULL,
   joined_at timestamptz NOT NULL DEFAULT now(),
-  state text NOT NULL DEFAULT 'active' CHECK (state IN ('joining', 'active'))
+  state text NOT NULL DEFAULT 'active' CHECK (state IN ('joining', 'active')),
+  streams integer NOT NULL DEFAULT 1 CHECK (streams BETWEEN 1 AND 16)
 );
 COMMENT ON TABLE meridian.member IS 'The members of the mesh; the same rows on every member, written there by the set-up functions.';
 COMMENT ON COLUMN meridian.member.id IS 'Number of the member, never given twice in the life of a mesh: it is part of the stamps in the rows.';
@@ -21,6 +22,7 @@ COMMENT ON COLUMN meridian.member.dsn IS 'Connection string under which every ot
 COMMENT ON COLUMN meridian.member.system_id IS 'System identifier of the member''s cluster.';
 COMMENT ON COLUMN meridian.member.joined_at IS 'When create_node() or join() wrote the row.';
 COMMENT ON COLUMN meridian.member.state IS 'joining until join() has copied every row, then active.';
+COMMENT ON COLUMN meridian.member.streams IS 'Through how many streams the member reads from each other one: argument of create_node() or join().';
 REVOKE ALL ON meridian.member FROM PUBLIC;
 GRANT SELECT ON meridian.member TO meridian_admin;
 
@@ -64,10 +66,15 @@ CREATE VIEW meridian.nodes AS
     SELECT l.member, pg_catalog.pg_is_in_recovery() AS standby, meridian.server_timeline() AS timeline
       FROM meridian.local_member l
   ), peer AS MATERIALIZED (SELECT * FROM meridian.replication_peers()),
-  heard AS (
-    SELECT s.subname, max(st.last_msg_receipt_time) AS at
+  -- The streams by which others read from here, by member. The states sort with streaming last.
+  reader AS (
+    SELECT (meridian.stream_of(p.slot_name)).member, count(p.state) AS streams, min(p.state) AS state,
+           min(p.replay_lsn) AS replay_lsn, max(p.reply_time) AS reply_time
+      FROM peer p WHERE p.slot_name IS NOT NULL GROUP BY 1
+  ), heard AS (
+    SELECT (meridian.stream_of(s.subname)).member, max(st.last_msg_receipt_time) AS at
       FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_stat_subscription st ON st.subid = s.oid
-     GROUP BY s.subname
+     GROUP BY 1
   )
   SELECT m.name AS node, m.id, m.region, 'primary'::text AS role, NULL::text AS upstream,
          CASE WHEN m.id = self.member AND NOT self.standby THEN self.timeline END AS timeline,
@@ -76,27 +83,28 @@ CREATE VIEW meridian.nodes AS
                 THEN CASE WHEN (SELECT i.confirmed FROM meridian.identity i) THEN 'active' ELSE 'unconfirmed' END
               WHEN self.standby THEN 'unknown'
               WHEN p.state IS NULL THEN 'unreachable'
+              WHEN p.streams < m.streams THEN 'incomplete'
               ELSE p.state END AS state,
          CASE WHEN m.id = self.member AND NOT self.standby THEN pg_catalog.now()
               ELSE GREATEST(p.reply_time, h.at) END AS last_seen,
-         CASE WHEN NOT pg_catalog.pg_is_in_recovery()
+         CASE WHEN NOT pg_catalog.pg_is_in_recovery() AND p.streams >= m.streams
               THEN pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_flush_lsn(), p.replay_lsn)::bigint END AS lag_bytes,
-         meridian.redact_dsn(m.dsn) AS dsn
+         meridian.redact_dsn(m.dsn) AS dsn, m.streams
     FROM meridian.member m
     LEFT JOIN self ON true
-    LEFT JOIN peer p ON p.slot_name = pg_catalog.format('meridian_%s', m.id)
-    LEFT JOIN heard h ON h.subname = pg_catalog.format('meridian_%s', m.id)
+    LEFT JOIN reader p ON p.member = m.id
+    LEFT JOIN heard h ON h.member = m.id
   UNION ALL
   SELECT p.application_name, self.member, NULL, 'standby', m.name, self.timeline, p.state, p.reply_time,
          CASE WHEN NOT self.standby
               THEN pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_flush_lsn(), p.replay_lsn)::bigint END,
-         NULL
+         NULL, NULL
     FROM peer p JOIN self ON true JOIN meridian.member m ON m.id = self.member
    WHERE p.state IS NOT NULL AND p.state <> 'backup'
      AND NOT EXISTS (SELECT FROM pg_catalog.pg_replication_slots s WHERE s.slot_name = p.slot_name AND s.slot_type = 'logical')
   UNION ALL
   SELECT pg_catalog.current_setting('meridian.node', true), self.member,
-         pg_catalog.current_setting('meridian.region', true), 'standby', m.name, self.timeline, 'active', pg_catalog.now(), NULL, NULL
+         pg_catalog.current_setting('meridian.region', true), 'standby', m.name, self.timeline, 'active', pg_catalog.now(), NULL, NULL, NULL
     FROM self JOIN meridian.member m ON m.id = self.member
    WHERE self.standby;
 COMMENT ON VIEW meridian.nodes IS 'The members of the mesh as this server sees them, and the standbys that stream from this server.';
@@ -106,13 +114,14 @@ COMMENT ON COLUMN meridian.nodes.region IS 'Region of the member.';
 COMMENT ON COLUMN meridian.nodes.role IS 'primary or standby.';
 COMMENT ON COLUMN meridian.nodes.upstream IS 'Of a standby: the member that it follows.';
 COMMENT ON COLUMN meridian.nodes.timeline IS 'Timeline of this server and its standbys; unknown for other members.';
-COMMENT ON COLUMN meridian.nodes.state IS 'active or unconfirmed (this server; see meridian.identity), streaming, catchup, joining, unreachable, or unknown (asked on a standby).';
+COMMENT ON COLUMN meridian.nodes.state IS 'active or unconfirmed (this server; see meridian.identity), streaming, catchup, incomplete (some of its streams do not run), joining, unreachable, or unknown (asked on a standby).';
 COMMENT ON COLUMN meridian.nodes.last_seen IS 'When the server was heard of last; NULL if never since this server started.';
-COMMENT ON COLUMN meridian.nodes.lag_bytes IS 'WAL of this server that the other has not applied yet.';
+COMMENT ON COLUMN meridian.nodes.lag_bytes IS 'WAL of this server that the other has not applied yet, by the stream that is farthest behind; NULL if one does not run.';
 COMMENT ON COLUMN meridian.nodes.dsn IS 'Connection string without passwords.';
+COMMENT ON COLUMN meridian.nodes.streams IS 'Through how many streams the member reads from each other one.';
 GRANT SELECT ON meridian.nodes TO PUBLIC;
 
-CREATE FUNCTION meridian.node_facts(members integer)
+CREATE FUNCTION meridian.node_facts(members integer, readers integer, subscriptions integer)
   RETURNS TABLE (system_id text, started_at bigint, database_oid oid, database name, in_recovery boolean, superuser boolean,
                  server text, timeline integer, mesh uuid, member integer, member_state text, publication boolean,
                  last_member integer, last_table integer, problems text)
@@ -132,13 +141,13 @@ BEGIN
   last_member := COALESCE((SELECT last FROM meridian.issued_id WHERE kind = 'member'), 0);
   last_table := COALESCE((SELECT last FROM meridian.issued_id WHERE kind = 'table'), 0);
   SELECT string_agg(COALESCE(c.fix, c.setting || ': ' || c.required), E'\n') INTO problems
-    FROM meridian.config_items(members) c WHERE c.mandatory AND NOT c.ok;
+    FROM meridian.config_items(members, readers, subscriptions) c WHERE c.mandatory AND NOT c.ok;
   RETURN NEXT;
 END
 $$;
-COMMENT ON FUNCTION meridian.node_facts(integer) IS 'What a set-up function needs to know of this node before it changes anything; problems: settings that a mesh of so many members needs.';
-REVOKE ALL ON FUNCTION meridian.node_facts(integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION meridian.node_facts(integer) TO meridian_admin;
+COMMENT ON FUNCTION meridian.node_facts(integer, integer, integer) IS 'What a set-up function needs to know of this node before it changes anything; problems: settings that a mesh of so many members needs, if so many streams are read from this node and it reads so many itself.';
+REVOKE ALL ON FUNCTION meridian.node_facts(integer, integer, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.node_facts(integer, integer, integer) TO meridian_admin;
 
 -- Steps ------------------------------------------------------------------------------------------------------------
 
@@ -172,48 +181,49 @@ COMMENT ON FUNCTION meridian.note_issued(text, integer) IS 'Step: remembers that
 REVOKE ALL ON FUNCTION meridian.note_issued(text, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION meridian.note_issued(text, integer) TO meridian_admin;
 
-CREATE FUNCTION meridian.add_member(id integer, name text, region text, dsn text, system_id text, joined_at timestamptz, state text)
+CREATE FUNCTION meridian.add_member(id integer, name text, region text, dsn text, system_id text, joined_at timestamptz, state text,
+                                    streams integer)
   RETURNS void
   LANGUAGE sql SET search_path = pg_catalog, pg_temp
 AS $$
-  INSERT INTO meridian.member AS m (id, name, region, dsn, system_id, joined_at, state)
-    VALUES ($1, $2, $3, $4, $5, $6, $7)
+  INSERT INTO meridian.member AS m (id, name, region, dsn, system_id, joined_at, state, streams)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
     ON CONFLICT (id) DO UPDATE SET state = EXCLUDED.state, dsn = EXCLUDED.dsn
       WHERE m.name = EXCLUDED.name AND m.system_id = EXCLUDED.system_id
 $$;
-COMMENT ON FUNCTION meridian.add_member(integer, text, text, text, text, timestamptz, text) IS 'Step: makes a member known to this node.';
-REVOKE ALL ON FUNCTION meridian.add_member(integer, text, text, text, text, timestamptz, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION meridian.add_member(integer, text, text, text, text, timestamptz, text) TO meridian_admin;
+COMMENT ON FUNCTION meridian.add_member(integer, text, text, text, text, timestamptz, text, integer) IS 'Step: makes a member known to this node.';
+REVOKE ALL ON FUNCTION meridian.add_member(integer, text, text, text, text, timestamptz, text, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.add_member(integer, text, text, text, text, timestamptz, text, integer) TO meridian_admin;
 
 CREATE FUNCTION meridian.subscribe(peer integer) RETURNS void
   LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  subscription text := format('meridian_%s', peer);
   dsn text;
-  slot text;
+  link record;
   code text; message text; detail text; hint text;
 BEGIN
-  IF EXISTS (SELECT FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
-              WHERE s.subname = subscription AND d.datname = current_database()) THEN
-    RETURN;
-  END IF;
   SELECT m.dsn INTO STRICT dsn FROM meridian.member m WHERE m.id = peer;
-  SELECT format('meridian_%s', l.member) INTO STRICT slot FROM meridian.local_member l;
-  -- An error in EXECUTE would put the statement, password included, into the log as its context: raise it afresh.
-  BEGIN
-    EXECUTE format('CREATE SUBSCRIPTION %I CONNECTION %L PUBLICATION meridian WITH (create_slot = false, slot_name = %L, '
-                   'copy_data = false, streaming = off, binary = true, two_phase = false, enabled = false)',
-                   subscription, dsn, slot);
-    RETURN;
-  EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-  END;
-  RAISE EXCEPTION USING ERRCODE = code, MESSAGE = message, DETAIL = detail,
-    HINT = COALESCE(NULLIF(hint, ''), format('node %s must be reachable from this server by the dsn that it was given', peer));
+  FOR link IN SELECT n.subscription, n.slot
+                FROM meridian.local_member l JOIN meridian.member m ON m.id = l.member,
+                     unnest(meridian.stream_names(peer, m.streams), meridian.stream_names(m.id, m.streams)) n(subscription, slot)
+               WHERE NOT EXISTS (SELECT FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
+                                  WHERE s.subname = n.subscription AND d.datname = current_database()) LOOP
+    -- An error in EXECUTE would put the statement, password included, into the log as its context: raise it afresh.
+    BEGIN
+      EXECUTE format('CREATE SUBSCRIPTION %I CONNECTION %L PUBLICATION meridian WITH (create_slot = false, slot_name = %L, '
+                     'copy_data = false, streaming = off, binary = true, two_phase = false, enabled = false)',
+                     link.subscription, dsn, link.slot);
+      CONTINUE;
+    EXCEPTION WHEN OTHERS THEN
+      GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+    END;
+    RAISE EXCEPTION USING ERRCODE = code, MESSAGE = message, DETAIL = detail,
+      HINT = COALESCE(NULLIF(hint, ''), format('node %s must be reachable from this server by the dsn that it was given', peer));
+  END LOOP;
 END
 $$;
-COMMENT ON FUNCTION meridian.subscribe(integer) IS 'Step: creates the subscription to a member, disabled; its slot exists there already.';
+COMMENT ON FUNCTION meridian.subscribe(integer) IS 'Step: creates the subscriptions to a member, one for each stream of this node, disabled; their slots exist there already.';
 REVOKE ALL ON FUNCTION meridian.subscribe(integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION meridian.subscribe(integer) TO meridian_admin;
 
@@ -221,33 +231,34 @@ CREATE FUNCTION meridian.unsubscribe(peer integer) RETURNS void
   LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  subscription text := format('meridian_%s', peer);
+  subscription name;
 BEGIN
-  IF EXISTS (SELECT FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
-              WHERE s.subname = subscription AND d.datname = current_database()) THEN
+  FOR subscription IN SELECT s.subname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
+                       WHERE (meridian.stream_of(s.subname)).member = peer AND d.datname = current_database() LOOP
     EXECUTE format('ALTER SUBSCRIPTION %I DISABLE', subscription);
     -- The slot is dropped on its own server, which may be gone.
     EXECUTE format('ALTER SUBSCRIPTION %I SET (slot_name = NONE)', subscription);
     EXECUTE format('DROP SUBSCRIPTION %I', subscription);
-  END IF;
+  END LOOP;
 END
 $$;
-COMMENT ON FUNCTION meridian.unsubscribe(integer) IS 'Step: drops the subscription to a member, not the slot there.';
+COMMENT ON FUNCTION meridian.unsubscribe(integer) IS 'Step: drops the subscriptions to a member, not the slots there.';
 REVOKE ALL ON FUNCTION meridian.unsubscribe(integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION meridian.unsubscribe(integer) TO meridian_admin;
 
-CREATE FUNCTION meridian.drop_slot(peer integer) RETURNS void
+CREATE FUNCTION meridian.drop_slots(peer integer) RETURNS void
   LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  slot name := format('meridian_%s', peer);
+  slot name;
   pid integer;
   deadline timestamptz := clock_timestamp() + interval '20 s';
 BEGIN
-  -- The member's apply worker, if it still runs, comes back after each termination: be quicker, more than once. A slot may be
+  -- The member's apply workers, if they still run, come back after each termination: be quicker, more than once. A slot may be
   -- held for a moment by a process that it does not show.
   WHILE clock_timestamp() < deadline LOOP
-    SELECT s.active_pid INTO pid FROM pg_replication_slots s WHERE s.slot_name = slot;
+    SELECT s.slot_name, s.active_pid INTO slot, pid FROM pg_replication_slots s
+     WHERE (meridian.stream_of(s.slot_name)).member = peer AND s.plugin = 'meridian_mesh' LIMIT 1;
     IF NOT FOUND THEN
       RETURN;
     END IF;
@@ -256,35 +267,34 @@ BEGIN
     END IF;
     BEGIN
       PERFORM pg_drop_replication_slot(slot);
-      RETURN;
     EXCEPTION
       WHEN object_in_use THEN
         PERFORM pg_sleep(0.02);
       WHEN undefined_object THEN
         -- It was still being created, and went away with its backend.
-        RETURN;
+        NULL;
     END;
   END LOOP;
   RAISE EXCEPTION USING ERRCODE = 'object_in_use', MESSAGE = format('replication slot %I is taken again and again', slot),
     HINT = 'ALTER SUBSCRIPTION ... DISABLE on the server that uses it, then repeat the call.';
 END
 $$;
-COMMENT ON FUNCTION meridian.drop_slot(integer) IS 'Step: drops the slot through which a member reads from this node.';
-REVOKE ALL ON FUNCTION meridian.drop_slot(integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION meridian.drop_slot(integer) TO meridian_admin;
+COMMENT ON FUNCTION meridian.drop_slots(integer) IS 'Step: drops the slots through which a member reads from this node.';
+REVOKE ALL ON FUNCTION meridian.drop_slots(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.drop_slots(integer) TO meridian_admin;
 
 CREATE FUNCTION meridian.remove_member(peer integer) RETURNS void
   LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   PERFORM meridian.unsubscribe(peer);
-  PERFORM meridian.drop_slot(peer);
+  PERFORM meridian.drop_slots(peer);
   DELETE FROM meridian.progress p WHERE p.member = peer;
   DELETE FROM meridian.heartbeat h WHERE h.member = peer;
   DELETE FROM meridian.member m WHERE m.id = peer;
 END
 $$;
-COMMENT ON FUNCTION meridian.remove_member(integer) IS 'Step: forgets a member: subscription, slot and row.';
+COMMENT ON FUNCTION meridian.remove_member(integer) IS 'Step: forgets a member: subscriptions, slots and row.';
 REVOKE ALL ON FUNCTION meridian.remove_member(integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION meridian.remove_member(integer) TO meridian_admin;
 
@@ -292,17 +302,16 @@ CREATE FUNCTION meridian.forget_mesh() RETURNS void
   LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  subscription name;
   peer integer;
 BEGIN
   -- By catalog, not by meridian.member: a half-made join may know less than it has created.
-  FOR subscription IN SELECT s.subname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
-                       WHERE d.datname = current_database() AND s.subname ~ '^meridian_[0-9]+$' LOOP
-    PERFORM meridian.unsubscribe(substr(subscription, 10)::integer);
+  FOR peer IN SELECT DISTINCT (meridian.stream_of(s.subname)).member FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
+               WHERE d.datname = current_database() LOOP
+    PERFORM meridian.unsubscribe(peer);
   END LOOP;
-  FOR peer IN SELECT substr(s.slot_name, 10)::integer FROM pg_replication_slots s
-               WHERE s.plugin = 'meridian_mesh' AND s.slot_name ~ '^meridian_[0-9]+$' AND s.database = current_database() LOOP
-    PERFORM meridian.drop_slot(peer);
+  FOR peer IN SELECT DISTINCT (meridian.stream_of(s.slot_name)).member FROM pg_replication_slots s
+               WHERE s.plugin = 'meridian_mesh' AND s.database = current_database() LOOP
+    PERFORM meridian.drop_slots(peer);
   END LOOP;
   DROP PUBLICATION IF EXISTS meridian;
   PERFORM meridian.detach_table(t.id) FROM meridian.replicated_table t;
@@ -326,33 +335,36 @@ REVOKE ALL ON FUNCTION meridian.mark_position() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION meridian.mark_position() TO meridian_admin;
 
 CREATE FUNCTION meridian.peer_positions(target pg_lsn)
-  RETURNS TABLE (id integer, name text, connected boolean, reached boolean, replayed pg_lsn)
+  RETURNS TABLE (id integer, name text, connected boolean, complete boolean, reached boolean, replayed pg_lsn)
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-  SELECT m.id, m.name, w.pid IS NOT NULL, COALESCE(w.replay_lsn >= $1, false), w.replay_lsn
+  SELECT m.id, m.name, bool_or(w.pid IS NOT NULL), bool_and(w.pid IS NOT NULL), bool_and(COALESCE(w.replay_lsn >= $1, false)),
+         CASE WHEN bool_and(w.replay_lsn IS NOT NULL) THEN min(w.replay_lsn) END
     FROM meridian.member m
-    LEFT JOIN pg_replication_slots s ON s.slot_name = format('meridian_%s', m.id)
+    CROSS JOIN LATERAL unnest(meridian.stream_names(m.id, m.streams)) n(slot)
+    LEFT JOIN pg_replication_slots s ON s.slot_name = n.slot
     LEFT JOIN pg_stat_get_wal_senders() w ON w.pid = s.active_pid
    WHERE m.id <> (SELECT l.member FROM meridian.local_member l)
+   GROUP BY m.id, m.name
    ORDER BY m.id
 $$;
-COMMENT ON FUNCTION meridian.peer_positions(pg_lsn) IS 'Per other member: whether it streams from this node now, and whether it has applied everything up to the position.';
+COMMENT ON FUNCTION meridian.peer_positions(pg_lsn) IS 'Per other member: whether it streams from this node now, through some of its streams (connected) and through all (complete), and whether it has applied everything up to the position through each of them; replayed: the stream that is farthest behind.';
 REVOKE ALL ON FUNCTION meridian.peer_positions(pg_lsn) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION meridian.peer_positions(pg_lsn) TO meridian_admin;
 
 -- Public functions -------------------------------------------------------------------------------------------------
 
-CREATE FUNCTION meridian.create_node(name text, region text, dsn text) RETURNS integer
+CREATE FUNCTION meridian.create_node(name text, region text, dsn text, streams integer DEFAULT 1) RETURNS integer
   LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'meridian_create_node';
-COMMENT ON FUNCTION meridian.create_node(text, text, text) IS 'Makes this database the first node of a new mesh and returns its number. The dsn is the one under which other nodes will reach it.';
-REVOKE ALL ON FUNCTION meridian.create_node(text, text, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION meridian.create_node(text, text, text) TO meridian_admin;
+COMMENT ON FUNCTION meridian.create_node(text, text, text, integer) IS 'Makes this database the first node of a new mesh and returns its number. The dsn is the one under which other nodes will reach it; streams: through how many streams it will read from each of them.';
+REVOKE ALL ON FUNCTION meridian.create_node(text, text, text, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.create_node(text, text, text, integer) TO meridian_admin;
 
-CREATE FUNCTION meridian.join(name text, region text, dsn text, via text) RETURNS integer
+CREATE FUNCTION meridian.join(name text, region text, dsn text, via text, streams integer DEFAULT 1) RETURNS integer
   LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'meridian_join';
-COMMENT ON FUNCTION meridian.join(text, text, text, text) IS 'Joins this database to the mesh that via, the connection string of any member, belongs to, and returns its number. Rows on either side reach the other.';
-REVOKE ALL ON FUNCTION meridian.join(text, text, text, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION meridian.join(text, text, text, text) TO meridian_admin;
+COMMENT ON FUNCTION meridian.join(text, text, text, text, integer) IS 'Joins this database to the mesh that via, the connection string of any member, belongs to, and returns its number. Rows on either side reach the other. It reads from each member through so many streams, split by key: they are applied at the same time, and a transaction arrives in as many parts.';
+REVOKE ALL ON FUNCTION meridian.join(text, text, text, text, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.join(text, text, text, text, integer) TO meridian_admin;
 
 CREATE FUNCTION meridian.leave() RETURNS void
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'meridian_leave';

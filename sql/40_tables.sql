@@ -30,8 +30,9 @@ CREATE VIEW meridian.tables AS
          c.oid IS NOT NULL AS exists,
          EXISTS (SELECT FROM pg_catalog.pg_publication_rel pr JOIN pg_catalog.pg_publication p ON p.oid = pr.prpubid
                   WHERE p.pubname = 'meridian' AND pr.prrelid = t.rel) AS published,
-         (SELECT pg_catalog.count(*) FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_subscription_rel sr ON sr.srsubid = s.oid
-           WHERE s.subname OPERATOR(pg_catalog.~) '^meridian_[0-9]+$' AND sr.srrelid = t.rel)::integer AS subscriptions
+         (SELECT pg_catalog.count(DISTINCT (meridian.stream_of(s.subname)).member)
+            FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_subscription_rel sr ON sr.srsubid = s.oid
+           WHERE sr.srrelid = t.rel)::integer AS subscriptions
     FROM meridian.replicated_table t
     LEFT JOIN pg_catalog.pg_class c ON c.oid = t.rel;
 COMMENT ON VIEW meridian.tables IS 'Replicated tables of this node.';

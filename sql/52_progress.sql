@@ -1,7 +1,8 @@
 -- What members tell each other of their progress, so that tombstones can be dropped (src/core/stability.hpp).
 
 CREATE TABLE meridian.progress (
-  member integer PRIMARY KEY,
+  member integer NOT NULL,
+  stream integer NOT NULL DEFAULT 1,
   generation integer NOT NULL,
   epoch integer NOT NULL,
   healed boolean NOT NULL,
@@ -11,14 +12,16 @@ CREATE TABLE meridian.progress (
   laid_down bigint NOT NULL,
   parked bigint NOT NULL,
   published_at timestamptz NOT NULL,
-  received_at timestamptz
+  received_at timestamptz,
+  PRIMARY KEY (member, stream)
 ) WITH (fillfactor = 50);
-COMMENT ON TABLE meridian.progress IS 'What each member last published of its progress: one row per member, replicated to all. Read view meridian.tombstone_progress.';
+COMMENT ON TABLE meridian.progress IS 'What each member last published of its progress, replicated to all, as it arrived through each stream. Read view meridian.tombstone_progress.';
 COMMENT ON COLUMN meridian.progress.member IS 'The member that published it.';
+COMMENT ON COLUMN meridian.progress.stream IS 'The stream that brought it here; 1 for this node''s own. What is true of a member is what has come through all of its streams.';
 COMMENT ON COLUMN meridian.progress.generation IS 'The generation that it belongs to, see meridian.generation.';
 COMMENT ON COLUMN meridian.progress.epoch IS 'Epoch of the member when it published.';
 COMMENT ON COLUMN meridian.progress.healed IS 'False if the member''s epoch was raised in this generation: it may have lost what it had told, so its progress does not count.';
-COMMENT ON COLUMN meridian.progress.safe IS 'All that the member stamped at or below is in its stream before this row.';
+COMMENT ON COLUMN meridian.progress.safe IS 'All that the member stamped at or below is in the stream before this row.';
 COMMENT ON COLUMN meridian.progress.origins IS 'The other members that it knows.';
 COMMENT ON COLUMN meridian.progress.applied IS 'Per origin: all deletes that it stamped at or below are applied at the member, and settled.';
 COMMENT ON COLUMN meridian.progress.laid_down IS 'Tombstones of lww() tables written at or below bury nothing any more at the member.';
@@ -92,9 +95,10 @@ CREATE FUNCTION meridian.received_from(peer integer) RETURNS bigint
   LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
   -- Under another generation the mark is older, which only makes a re-sending longer.
-  SELECT coalesce((SELECT p.safe FROM meridian.progress p WHERE p.member = $1), 0)
+  SELECT coalesce((SELECT min(p.safe) FROM meridian.progress p WHERE p.member = $1 AND p.stream <= m.streams HAVING count(*) = m.streams), 0)
+    FROM meridian.local_member l JOIN meridian.member m ON m.id = l.member
 $$;
-COMMENT ON FUNCTION meridian.received_from(integer) IS 'Step: all that the member stamped at or below has arrived here; 0 if it has told nothing.';
+COMMENT ON FUNCTION meridian.received_from(integer) IS 'Step: all that the member stamped at or below has arrived here, through each stream; 0 if it has told nothing.';
 REVOKE ALL ON FUNCTION meridian.received_from(integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION meridian.received_from(integer) TO meridian_admin;
 
@@ -114,7 +118,7 @@ BEGIN
   END IF;
   -- The slots that they ask for are gone.
   FOR subscription IN SELECT s.subname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
-                       WHERE d.datname = current_database() AND s.subname ~ '^meridian_[0-9]+$' LOOP
+                       WHERE d.datname = current_database() AND (meridian.stream_of(s.subname)).member IS NOT NULL LOOP
     EXECUTE format('ALTER SUBSCRIPTION %I DISABLE', subscription);
   END LOOP;
   RAISE LOG USING MESSAGE = format('meridian: this node was dropped from the mesh: node "%s" does not know it any more', peer),
@@ -133,7 +137,7 @@ COMMENT ON FUNCTION meridian.fold_progress() IS 'Trigger of meridian.progress: w
 CREATE TRIGGER "00_meridian_apply" BEFORE INSERT ON meridian.progress
   FOR EACH ROW EXECUTE FUNCTION meridian.fold_progress();
 ALTER TABLE meridian.progress ENABLE ALWAYS TRIGGER "00_meridian_apply";
-COMMENT ON TRIGGER "00_meridian_apply" ON meridian.progress IS 'Keeps one row per member.';
+COMMENT ON TRIGGER "00_meridian_apply" ON meridian.progress IS 'Keeps one row per member and stream.';
 
 -- Status -------------------------------------------------------------------------------------------------------------
 
@@ -150,14 +154,19 @@ AS $$
   SELECT m.name, m.id, CASE WHEN m.id <> l.member THEN c.state WHEN m.state = 'joining' THEN m.state ELSE coalesce(g.held, 'self') END,
          p.generation, p.epoch, p.safe,
          (SELECT jsonb_object_agg(coalesce(o.name, u.origin::text), u.applied)
-            FROM unnest(p.origins, p.applied) u(origin, applied) LEFT JOIN meridian.member o ON o.id = u.origin),
+            FROM (SELECT e.origin, min(e.applied) AS applied FROM meridian.progress r, unnest(r.origins, r.applied) e(origin, applied)
+                   WHERE r.member = m.id GROUP BY e.origin) u
+            LEFT JOIN meridian.member o ON o.id = u.origin),
          p.parked, p.published_at, p.received_at, c.cut,
          CASE WHEN m.id <> l.member THEN h.held END,
          CASE WHEN m.id <> l.member THEN meridian.hlc_time(h.oldest) END
     FROM meridian.member m
     JOIN meridian.local_member l ON true
     LEFT JOIN meridian.generation g ON true
-    LEFT JOIN meridian.progress p ON p.member = m.id
+    -- Of several streams, the one that is farthest behind.
+    CROSS JOIN LATERAL (SELECT min(r.generation) AS generation, max(r.epoch) AS epoch, min(r.safe) AS safe, max(r.parked) AS parked,
+                               min(r.published_at) AS published_at, min(r.received_at) AS received_at
+                          FROM meridian.progress r WHERE r.member = m.id) p
     LEFT JOIN meridian.member_cuts() c ON c.member = m.id
     LEFT JOIN LATERAL (SELECT count(*) AS held, min(t.written) FILTER (WHERE t.written < 9223372036854775807) AS oldest
                          FROM meridian.tombstone t WHERE t.written > c.cut) h ON true
@@ -169,7 +178,7 @@ CREATE VIEW meridian.tombstone_progress AS SELECT * FROM meridian.read_tombstone
 COMMENT ON VIEW meridian.tombstone_progress IS 'Why tombstones are still here: what each member has published of its progress, and how many tombstones of this node it holds back.';
 COMMENT ON COLUMN meridian.tombstone_progress.node IS 'Name of the member.';
 COMMENT ON COLUMN meridian.tombstone_progress.member IS 'Number of the member.';
-COMMENT ON COLUMN meridian.tombstone_progress.state IS 'counts, or why its progress does not: joining, silent (has published nothing), other generation, epoch raised. This node: self, or why it holds all tombstones.';
+COMMENT ON COLUMN meridian.tombstone_progress.state IS 'counts, or why its progress does not: joining, silent (has published nothing, or not through every stream), other generation, epoch raised. This node: self, or why it holds all tombstones.';
 COMMENT ON COLUMN meridian.tombstone_progress.generation IS 'Generation of what it published last.';
 COMMENT ON COLUMN meridian.tombstone_progress.epoch IS 'Epoch of the member then.';
 COMMENT ON COLUMN meridian.tombstone_progress.safe IS 'Stamp up to which all that it wrote has arrived here.';

@@ -3,23 +3,23 @@
 -- Mandatory items stop create_node() and join(); the others are advice. Read live, so a changed postgresql.conf shows
 -- after a restart or reload.
 
-CREATE FUNCTION meridian.setting_items(members integer)
+CREATE FUNCTION meridian.setting_items(members integer, readers integer, subscriptions integer)
   RETURNS TABLE (setting text, required text, ok boolean, fix text, mandatory boolean)
   LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
   WITH need AS (
-    SELECT GREATEST($1, 2) - 1 AS peers,
+    SELECT GREATEST($2, 1) AS readers, GREATEST($3, 1) AS subscriptions,
            (SELECT count(*) FROM pg_replication_slots s WHERE s.plugin IS DISTINCT FROM 'meridian_mesh')::integer AS other_slots,
-           (SELECT count(*) FROM pg_subscription s WHERE s.subenabled AND s.subname !~ '^meridian_[0-9]+$')::integer AS other_subscriptions,
+           (SELECT count(*) FROM pg_subscription s WHERE s.subenabled AND (meridian.stream_of(s.subname)).member IS NULL)::integer AS other_subscriptions,
            (SELECT count(*) FROM pg_stat_get_wal_senders() w
              WHERE NOT EXISTS (SELECT FROM pg_replication_slots s WHERE s.active_pid = w.pid AND s.plugin = 'meridian_mesh'))::integer AS other_senders
   ), number AS (
-    SELECT 'max_replication_slots' AS setting, GREATEST(peers + other_slots, peers + other_subscriptions) AS least FROM need
-    UNION ALL SELECT 'max_active_replication_origins', peers + other_subscriptions FROM need
-    UNION ALL SELECT 'max_wal_senders', peers + other_senders FROM need
-    UNION ALL SELECT 'max_logical_replication_workers', peers + other_subscriptions FROM need
+    SELECT 'max_replication_slots' AS setting, GREATEST(readers + other_slots, subscriptions + other_subscriptions) AS least FROM need
+    UNION ALL SELECT 'max_active_replication_origins', subscriptions + other_subscriptions FROM need
+    UNION ALL SELECT 'max_wal_senders', readers + other_senders FROM need
+    UNION ALL SELECT 'max_logical_replication_workers', subscriptions + other_subscriptions FROM need
     -- Apply workers, their launcher, Meridian's keeper, one set-up worker and one that asks peers whether they know this node.
-    UNION ALL SELECT 'max_worker_processes', peers + other_subscriptions + 4 FROM need
+    UNION ALL SELECT 'max_worker_processes', subscriptions + other_subscriptions + 4 FROM need
   )
   SELECT n.setting, format('at least %s for %s members', n.least, GREATEST($1, 2)), s.setting::integer >= n.least,
          format('%s = %s', n.setting, n.least + 4), true
@@ -52,9 +52,9 @@ AS $$
   UNION ALL
   SELECT 'track_commit_timestamp', 'on or off (advice: not used)', true, NULL, false
 $$;
-COMMENT ON FUNCTION meridian.setting_items(integer) IS 'Settings that a mesh of so many members needs on this server.';
-REVOKE ALL ON FUNCTION meridian.setting_items(integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION meridian.setting_items(integer) TO meridian_admin;
+COMMENT ON FUNCTION meridian.setting_items(integer, integer, integer) IS 'Settings that a mesh of so many members needs on this server, from which they read through so many streams and which has so many subscriptions.';
+REVOKE ALL ON FUNCTION meridian.setting_items(integer, integer, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.setting_items(integer, integer, integer) TO meridian_admin;
 
 CREATE FUNCTION meridian.mesh_items()
   RETURNS TABLE (setting text, value text, required text, fix text)
@@ -95,13 +95,14 @@ AS $$
       (s.subtwophasestate <> 'd', 'two_phase', 'two_phase = false', 'drop_node() and join() again: two_phase of subscription %I'),
       (NOT s.subpublications @> ARRAY['meridian'], 'without publication meridian', 'publication meridian', 'ALTER SUBSCRIPTION %I SET PUBLICATION meridian WITH (refresh = false)')
     ) p(wrong, problem, required, fix)
-   WHERE s.subname ~ '^meridian_[0-9]+$' AND p.wrong
+   WHERE (meridian.stream_of(s.subname)).member IS NOT NULL AND p.wrong
   UNION ALL
-  SELECT format('subscription meridian_%s', m.id), 'missing', 'one for each other member', 'SELECT meridian.join(...) again on the node that was joining'
-    FROM meridian.member m, meridian.local_member l
-   WHERE m.id <> l.member
-     AND NOT EXISTS (SELECT FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid AND d.datname = current_database()
-                      WHERE s.subname = format('meridian_%s', m.id))
+  SELECT format('subscription %s', n.name), 'missing', 'one for each stream of each other member', 'SELECT meridian.join(...) again on the node that was joining'
+    FROM meridian.local_member l JOIN meridian.member self ON self.id = l.member
+    JOIN meridian.member m ON m.id <> self.id
+    CROSS JOIN LATERAL unnest(meridian.stream_names(m.id, self.streams)) n(name)
+   WHERE NOT EXISTS (SELECT FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid AND d.datname = current_database()
+                      WHERE s.subname = n.name)
   UNION ALL
   SELECT 'publication meridian', 'publishes more than inserts', 'publish = ''insert''', 'ALTER PUBLICATION meridian SET (publish = ''insert'')'
     FROM pg_publication p WHERE p.pubname = 'meridian' AND (p.pubupdate OR p.pubdelete OR p.pubtruncate OR NOT p.pubinsert)
@@ -113,25 +114,28 @@ COMMENT ON FUNCTION meridian.mesh_items() IS 'Triggers, subscriptions and public
 REVOKE ALL ON FUNCTION meridian.mesh_items() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION meridian.mesh_items() TO meridian_admin;
 
-CREATE FUNCTION meridian.config_items(members integer)
+CREATE FUNCTION meridian.config_items(members integer, readers integer, subscriptions integer)
   RETURNS TABLE (setting text, value text, required text, ok boolean, fix text, mandatory boolean)
   LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
   SELECT i.setting, COALESCE(current_setting(i.setting, true), ''), i.required, i.ok, CASE WHEN NOT i.ok THEN i.fix END, i.mandatory
-    FROM meridian.setting_items($1) i
+    FROM meridian.setting_items($1, $2, $3) i
   UNION ALL
   SELECT m.setting, m.value, m.required, false, m.fix, false FROM meridian.mesh_items() m
 $$;
-COMMENT ON FUNCTION meridian.config_items(integer) IS 'check_config() for a mesh of so many members, and which items stop create_node() and join().';
-REVOKE ALL ON FUNCTION meridian.config_items(integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION meridian.config_items(integer) TO meridian_admin;
+COMMENT ON FUNCTION meridian.config_items(integer, integer, integer) IS 'check_config() for a mesh as in setting_items(), and which items stop create_node() and join().';
+REVOKE ALL ON FUNCTION meridian.config_items(integer, integer, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.config_items(integer, integer, integer) TO meridian_admin;
 
 CREATE FUNCTION meridian.check_config()
   RETURNS TABLE (setting text, value text, required text, ok boolean, fix text)
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
   SELECT c.setting, c.value, c.required, c.ok, c.fix
-    FROM meridian.config_items((SELECT count(*) FROM meridian.member)::integer) c
+    FROM (SELECT count(*)::integer AS members, (sum(m.streams) FILTER (WHERE m.id <> l.member))::integer AS readers,
+                 (count(*) - 1)::integer * max(m.streams) FILTER (WHERE m.id = l.member) AS subscriptions
+            FROM meridian.member m LEFT JOIN meridian.local_member l ON true) n
+    CROSS JOIN LATERAL meridian.config_items(n.members, n.readers, n.subscriptions) c
 $$;
 COMMENT ON FUNCTION meridian.check_config() IS 'Every setting that a mesh needs, whether it is right, and the line for postgresql.conf (or the command) that makes it right.';
 REVOKE ALL ON FUNCTION meridian.check_config() FROM PUBLIC;
@@ -148,7 +152,8 @@ CREATE FUNCTION meridian.parked_in_mesh() RETURNS bigint
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
   SELECT meridian.parked_count() + COALESCE(sum(p.parked), 0)::bigint
-    FROM meridian.progress p JOIN meridian.peer_positions('0/0') c ON c.id = p.member AND c.connected
+    FROM (SELECT r.member, max(r.parked) AS parked FROM meridian.progress r GROUP BY r.member) p
+    JOIN meridian.peer_positions('0/0') c ON c.id = p.member AND c.connected
 $$;
 COMMENT ON FUNCTION meridian.parked_in_mesh() IS 'How many changes wait on this node, and on connected members as they told last: about a second ago.';
 REVOKE ALL ON FUNCTION meridian.parked_in_mesh() FROM PUBLIC;

@@ -32,7 +32,7 @@ find_lines '#include <([^>]*\.h|[^>]*pq[^>]*|iostream|thread|filesystem|random)>
 find_lines '(system_clock|steady_clock)::now|getenv|\btime\(|\brand\(|random_device' src/core |
   none_of 'src/core has no clock, environment or randomness' 'take the value as an argument'
 find_lines '#include "' src/pg src/plugin --include='*.cpp' --include='*.hpp' |
-  { grep -vE '#include "(core|pg)/' || true; } | { grep -v '^src/pg/support/postgres.hpp:' || true; } |
+  { grep -vE '#include "(core|pg)/|^src/plugin/[^:]*:[0-9]+:#include "plugin/' || true; } | { grep -v '^src/pg/support/postgres.hpp:' || true; } |
   none_of 'PostgreSQL headers are included by src/pg/support/postgres.hpp only' 'include that, and add the header there'
 find_lines 'PG_VERSION_NUM' src test/module --include='*.cpp' --include='*.hpp' | { grep -v '^src/pg/support/compat.hpp:' || true; } |
   none_of 'version differences live in src/pg/support/compat.hpp only' 'add a function there'

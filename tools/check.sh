@@ -88,7 +88,7 @@ start_cluster() {
     echo "unix_socket_directories = '$cluster'"
     cat test/postgresql.conf
     # Minor releases from August 2026 on load only the output plugins listed here; older ones do not know the setting.
-    if as_tester "$bin/postgres" --describe-config | cut -f1 | grep -qx output_plugin_libraries; then
+    if as_tester "$bin/postgres" --describe-config | cut -f1 | grep -x output_plugin_libraries > /dev/null; then
       echo "output_plugin_libraries = 'pgoutput, test_decoding, meridian_mesh'"
     fi
   } | as_tester tee -a "$cluster/data/postgresql.conf" > /dev/null

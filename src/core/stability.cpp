@@ -14,6 +14,17 @@ Hlc applied_of(const PeerProgress& peer, std::uint16_t origin) noexcept {
 
 }  // namespace
 
+PeerProgress over_streams(std::span<const PeerProgress> streams) {
+  PeerProgress all = streams.front();
+  for (const PeerProgress& stream : streams.subspan(1)) {
+    all.safe = std::min(all.safe, stream.safe);
+    all.received = std::min(all.received, stream.received);
+    all.laid_down = std::min(all.laid_down, stream.laid_down);
+    for (AppliedUpTo& mark : all.applied) mark.upto = std::min(mark.upto, applied_of(stream, mark.member));
+  }
+  return all;
+}
+
 Hlc peer_cut(const PeerProgress& peer, std::span<const std::uint16_t> members) noexcept {
   if (peer.received < peer.safe) return never;  // something it wrote before may still be on the way
   Hlc cut = peer.safe;                          // its own deletes

@@ -40,6 +40,12 @@ struct PeerProgress {
   Hlc laid_down;                     ///< the peer's own cut: its tombstones at or below bury nothing any more
 };
 
+/// What has arrived of a peer that is read through several streams (core/stream.hpp): each mark is the smallest of
+/// those that came through them. A publication travels in all streams, and in each of them behind what the peer wrote
+/// before; so what the oldest of the last ones says is true of all. `streams` is not empty; where one names no mark of
+/// an origin, none counts.
+[[nodiscard]] PeerProgress over_streams(std::span<const PeerProgress> streams);
+
 /// The stamp up to which deletes are applied by the peer, and all that it wrote before applying them has arrived here.
 [[nodiscard]] Hlc peer_cut(const PeerProgress& peer, std::span<const std::uint16_t> members) noexcept;
 

@@ -12,8 +12,8 @@
 // Then note and count of parked changes are written as a local change of this node. It is in the stream behind all that
 // the note speaks of, so who receives it has received that.
 //
-// The row of a member is updated in place of being added to; the mesh plugin sends an UPDATE as an INSERT, and the
-// trigger at the receiver replaces what it had of the member.
+// The row of a member is updated in place of being added to; the mesh plugin sends an UPDATE as an INSERT, through each
+// stream of the receiver, and the trigger there replaces what it had of the member through that stream.
 //
 // Published is only what differs from the last publication. A member's `applied` moves only when another's `safe` has,
 // and `safe` only when the clock has, so a quiet mesh falls silent.
@@ -21,6 +21,7 @@
 
 #include <algorithm>
 
+#include "core/stream.hpp"
 #include "pg/applying.hpp"
 #include "pg/catalog.hpp"
 #include "pg/hlc.hpp"
@@ -36,6 +37,7 @@ namespace {
 namespace progress_column {
 enum : int {
   member,
+  stream,
   generation,
   epoch,
   healed,
@@ -158,7 +160,7 @@ void write_progress(const Standing& standing, std::int64_t parked) {
   const int outcome = SPI_execute_with_args(
       "INSERT INTO meridian.progress AS p (member, generation, epoch, healed, safe, origins, applied, laid_down, "
       "parked, published_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, pg_catalog.now()) "
-      "ON CONFLICT (member) DO UPDATE SET generation = EXCLUDED.generation, epoch = EXCLUDED.epoch, healed = "
+      "ON CONFLICT (member, stream) DO UPDATE SET generation = EXCLUDED.generation, epoch = EXCLUDED.epoch, healed = "
       "EXCLUDED.healed, safe = EXCLUDED.safe, origins = EXCLUDED.origins, applied = EXCLUDED.applied, laid_down = "
       "EXCLUDED.laid_down, parked = EXCLUDED.parked, published_at = EXCLUDED.published_at",
       lengthof(types), types, values, nullptr, false, 0);
@@ -181,7 +183,30 @@ void republish_parked(const Standing& standing, std::int64_t parked) {
   SPI_finish();
 }
 
-// Only the apply worker of the member's own stream writes its row, and begin_generation() locks the table.
+// The stream that this process applies, by the name of its slot; the first if it applies none.
+std::int32_t arriving_stream() {
+  if (!IsLogicalWorker() || MySubscription == nullptr || MySubscription->slotname == nullptr) return 1;
+  const auto name = parse_stream_name(MySubscription->slotname);
+  return name ? name->stream.number : 1;
+}
+
+// The row of the member and stream, found by its key; false if there is none.
+bool find_row(Relation progress, const Datum* arrived, ItemPointer found) {
+  using namespace progress_column;
+  ScanKeyData keys[2];
+  ScanKeyInit(&keys[0], member + 1, BTEqualStrategyNumber, F_INT4EQ, arrived[member]);
+  ScanKeyInit(&keys[1], stream + 1, BTEqualStrategyNumber, F_INT4EQ, arrived[stream]);
+  Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+  SysScanDesc scan = systable_beginscan(progress, index_oid(Index::progress_by_member), true, snapshot, 2, keys);
+  const HeapTuple tuple = systable_getnext(scan);
+  const bool exists = HeapTupleIsValid(tuple);
+  if (exists) *found = tuple->t_self;
+  systable_endscan(scan);
+  UnregisterSnapshot(snapshot);
+  return exists;
+}
+
+// Only the apply worker of the stream writes its row, and begin_generation() locks the table.
 void replace(Relation progress, HeapTuple arrived) {
   using namespace progress_column;
   CommandCounterIncrement();
@@ -189,9 +214,15 @@ void replace(Relation progress, HeapTuple arrived) {
   bool nulls[columns];
   heap_deform_tuple(arrived, RelationGetDescr(progress), values, nulls);
   if (DatumGetInt32(values[member]) == local_actor().member()) return;
+  values[stream] = Int32GetDatum(arriving_stream());
   values[received_at] = TimestampTzGetDatum(GetCurrentTimestamp());
   nulls[received_at] = false;
-  replace_row_in(progress, Index::progress_by_member, member, values, nulls);
+  ItemPointerData place;
+  if (find_row(progress, values, &place)) {
+    update_row_of(progress, &place, heap_form_tuple(RelationGetDescr(progress), values, nulls));
+  } else {
+    insert_row_into(progress, values, nulls);
+  }
 }
 
 }  // namespace

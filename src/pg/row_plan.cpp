@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "pg/catalog.hpp"
+#include "pg/key_hash.hpp"
 #include "pg/merge_function.hpp"
 #include "pg/partition.hpp"
 #include "pg/set_values.hpp"
@@ -181,8 +182,7 @@ void plan_keys(Relation relation, RowPlan* plan) {
     const Oid equals = get_opfamily_member(index->rd_opfamily[i], input, input, BTEqualStrategyNumber);
     key->equals = get_opcode(equals);
     fmgr_info_cxt(key->equals, &key->equals_info, plan->context);
-    const TypeCacheEntry* type = lookup_type_cache(key->type, TYPECACHE_HASH_EXTENDED_PROC);
-    if (OidIsValid(type->hash_extended_proc)) fmgr_info_cxt(type->hash_extended_proc, &key->hash, plan->context);
+    choose_key_hash(key->type, equals, plan->context, &key->hash);
     plan->columns[key->attnum - 1].is_key = true;
   }
   index_close(index, AccessShareLock);

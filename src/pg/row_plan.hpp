@@ -41,7 +41,7 @@ struct KeyColumn {
   Oid collation;
   RegProcedure equals;  ///< the primary key index's own equality operator
   FmgrInfo equals_info;
-  FmgrInfo hash;  ///< extended hash of the type; fn_oid invalid if it has none
+  FmgrInfo hash;  ///< see key_hash.hpp; fn_oid invalid if there is none
 };
 
 enum class RowMode { state, timestamp };  ///< resolve(...) or lww('column')

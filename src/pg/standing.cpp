@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "core/stability.hpp"
+#include "core/stream.hpp"
 #include "pg/identity.hpp"
 #include "pg/support/function.hpp"
 
@@ -53,7 +54,8 @@ void read_applied(int row, int origins, int applied, MemberStanding* member, Mem
   }
 }
 
-MemberStanding read_member(int row, MemoryContext context) {
+// What one stream has brought of a member.
+MemberStanding read_stream(int row, MemoryContext context) {
   MemberStanding member{};
   member.member = static_cast<std::uint16_t>(integer_at(row, 1));
   member.joining = boolean_at(row, 2);
@@ -80,6 +82,46 @@ PeerProgress to_core(const MemberStanding& member) {
   PeerProgress progress{member.member, member.safe, {}, member.safe, member.laid_down};
   for (int i = 0; i < member.origin_count; ++i) progress.applied.push_back({member.origins[i], member.applied[i]});
   return progress;
+}
+
+// Core lane. The result names the origins of the first stream, in their order, and goes into its arrays.
+void keep_what_all_have(MemberStanding* member, const MemberStanding* streams, int count) {
+  std::vector<PeerProgress> each;
+  for (int i = 0; i < count; ++i) each.push_back(to_core(streams[i]));
+  const PeerProgress all = over_streams(each);
+  member->safe = all.safe;
+  member->laid_down = all.laid_down;
+  for (int i = 0; i < member->origin_count; ++i) member->applied[i] = all.applied[static_cast<std::size_t>(i)].upto;
+}
+
+// The streams of one member, together. `expected`: how many there are.
+MemberStanding join_streams(const MemberStanding* streams, int count, int expected) {
+  MemberStanding member = streams[0];
+  member.published = member.published && count == expected;
+  if (!member.published || count == 1) return member;
+  for (int i = 1; i < count; ++i) {
+    if (streams[i].generation != member.generation) member.generation = 0;
+    member.healed = member.healed && streams[i].healed;
+    member.parked = std::max(member.parked, streams[i].parked);
+  }
+  guarded([&] { keep_what_all_have(&member, streams, count); });
+  return member;
+}
+
+// The rows of the query, which are ordered by member, as members. Results live in `context`.
+void read_members(Standing* standing, MemoryContext context) {
+  const int rows = static_cast<int>(SPI_processed);
+  standing->members = static_cast<MemberStanding*>(
+      MemoryContextAllocZero(context, sizeof(MemberStanding) * (static_cast<Size>(rows) + 1)));
+  MemberStanding streams[max_streams];
+  for (int row = 0; row < rows;) {
+    const int expected = integer_at(row, 12);
+    int count = 0;
+    do {
+      streams[count++] = read_stream(row++, context);
+    } while (row < rows && count < max_streams && integer_at(row, 1) == streams[0].member);
+    standing->members[standing->count++] = join_streams(streams, count, expected);
+  }
 }
 
 std::vector<std::uint16_t> all_members(const Standing& standing) {
@@ -113,14 +155,16 @@ bool read_standing(Standing* standing) {
     standing->generation = integer_at(0, 3);
     standing->generation_epoch = integer_at(0, 4);
     standing->held = boolean_at(0, 5);
+    // This node reads from all others through as many streams as it has.
     select(
         "SELECT m.id, m.state OPERATOR(pg_catalog.<>) 'active', p.member IS NOT NULL, p.generation, p.epoch, p.healed, "
-        "p.safe, p.laid_down, p.parked, p.origins, p.applied "
-        "FROM meridian.member m LEFT JOIN meridian.progress p ON p.member OPERATOR(pg_catalog.=) m.id ORDER BY m.id");
-    standing->count = static_cast<int>(SPI_processed);
-    standing->members = static_cast<MemberStanding*>(
-        MemoryContextAllocZero(context, sizeof(MemberStanding) * (static_cast<Size>(standing->count) + 1)));
-    for (int row = 0; row < standing->count; ++row) standing->members[row] = read_member(row, context);
+        "p.safe, p.laid_down, p.parked, p.origins, p.applied, r.streams "
+        "FROM meridian.local_member l JOIN meridian.member s ON s.id OPERATOR(pg_catalog.=) l.member "
+        "CROSS JOIN meridian.member m "
+        "CROSS JOIN LATERAL (SELECT CASE WHEN m.id OPERATOR(pg_catalog.=) s.id THEN 1 ELSE s.streams END) r(streams) "
+        "LEFT JOIN meridian.progress p ON p.member OPERATOR(pg_catalog.=) m.id "
+        "AND p.stream OPERATOR(pg_catalog.<=) r.streams ORDER BY m.id, p.stream");
+    read_members(standing, context);
   }
   SPI_finish();
   return found && own_standing(*standing) != nullptr;

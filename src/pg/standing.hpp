@@ -7,12 +7,13 @@
 
 namespace meridian::pg {
 
-/// One member, and the last that it published. Arrays are palloc'd.
+/// One member, and the last that it published: of what came through several streams, what is true of all of them.
+/// Arrays are palloc'd.
 struct MemberStanding {
   std::uint16_t member;
   bool joining;
-  bool published;  ///< the rest is known
-  std::int32_t generation;
+  bool published;           ///< through every stream: the rest is known
+  std::int32_t generation;  ///< 0 if the streams do not agree
   std::int32_t epoch;
   bool healed;
   Hlc safe;

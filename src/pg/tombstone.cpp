@@ -4,6 +4,7 @@
 
 #include "pg/catalog.hpp"
 #include "pg/hlc.hpp"
+#include "pg/key_hash.hpp"
 #include "pg/late_insert.hpp"
 #include "pg/stat_tables.hpp"
 
@@ -113,10 +114,8 @@ std::int64_t hash_key(const RowPlan* plan, const RowValues& row) {
   for (int k = 0; k < plan->key_count; ++k) {
     const KeyColumn& column = plan->keys[k];
     // A NULL key reaches BEFORE triggers; the table refuses it later.
-    if (!OidIsValid(column.hash.fn_oid) || row.nulls[column.attnum - 1]) continue;
-    const Datum part = FunctionCall2Coll(const_cast<FmgrInfo*>(&column.hash), column.collation,
-                                         row.values[column.attnum - 1], Int64GetDatum(0));
-    hash = hash_combine64(hash, DatumGetUInt64(part));
+    if (row.nulls[column.attnum - 1]) continue;
+    hash = add_to_key_hash(hash, &column.hash, column.collation, row.values[column.attnum - 1]);
   }
   return static_cast<std::int64_t>(hash);
 }

@@ -1,4 +1,4 @@
-// Output plugin of the mesh: pgoutput with three differences.
+// Output plugin of the mesh: pgoutput with four differences.
 //
 //  1. Only changes that were made here leave this server, so that a mesh of any shape does not loop, also on
 //     PostgreSQL 15, which has no `origin = none`.
@@ -6,6 +6,7 @@
 //     find; an INSERT always reaches the receiver's BEFORE INSERT trigger, which merges it with what is there.
 //  3. DELETE and TRUNCATE do not leave. A deletion travels as the INSERT of a tombstone, which the table's
 //     trigger wrote.
+//  4. If the slot is one of several streams of a member, only its share leaves (split.hpp).
 //
 // Everything else (protocol, options, publications, row filters, column lists, schema messages) is pgoutput's own code:
 // its callbacks stay in the table that the server gave us.
@@ -17,6 +18,7 @@
 
 #include "pg/support/compat.hpp"
 #include "pg/support/guard.hpp"
+#include "plugin/split.hpp"
 
 MERIDIAN_MODULE_MAGIC("meridian_mesh")
 
@@ -31,6 +33,7 @@ namespace {
 constexpr const char* kStampTrigger = "zz_meridian_stamp";
 
 /// pgoutput's own callbacks, which ours end in. Written once, when the library is loaded into a process.
+LogicalDecodeStartupCB base_startup = nullptr;
 LogicalDecodeChangeCB base_change = nullptr;
 LogicalDecodeStreamChangeCB base_stream_change = nullptr;
 
@@ -106,18 +109,31 @@ HeapTuple complete_row(Relation relation, HeapTuple new_row, HeapTuple old_row) 
   return result;
 }
 
-/// Hands `change` to pgoutput in the form in which it travels.
+/// A change stays. pgoutput does not see it, so what pgoutput does once in a while is done here: to send a sign of life
+/// if one is due, because the receiver would give a sender up that is busy with a large transaction and sends nothing
+/// of it.
+void leave_out(LogicalDecodingContext* context) {
+  constexpr int changes_per_look = 100;
+  static int left_out = 0;
+  if (++left_out < changes_per_look) return;
+  left_out = 0;
+  OutputPluginUpdateProgress(context, false);
+}
+
+/// Hands `change` to pgoutput in the form in which it travels, if it does.
 void send_change(LogicalDecodeChangeCB base, LogicalDecodingContext* context, ReorderBufferTXN* txn, Relation relation,
                  ReorderBufferChange* change) {
+  const bool is_row = change->action == REORDER_BUFFER_CHANGE_INSERT || change->action == REORDER_BUFFER_CHANGE_UPDATE;
+  HeapTuple logged = is_row ? compat::heap_tuple_of(change->data.tp.newtuple) : nullptr;
   if (change->action == REORDER_BUFFER_CHANGE_DELETE) {
+    leave_out(context);
     return;
   }
-  if (change->action != REORDER_BUFFER_CHANGE_UPDATE) {
-    base(context, txn, relation, change);
+  if (change->action == REORDER_BUFFER_CHANGE_INSERT && logged != nullptr && !travels_here(relation, logged)) {
+    leave_out(context);
     return;
   }
-  HeapTuple logged = compat::heap_tuple_of(change->data.tp.newtuple);
-  if (logged == nullptr) {
+  if (change->action != REORDER_BUFFER_CHANGE_UPDATE || logged == nullptr) {
     base(context, txn, relation, change);
     return;
   }
@@ -127,7 +143,11 @@ void send_change(LogicalDecodeChangeCB base, LogicalDecodingContext* context, Re
   insert.action = REORDER_BUFFER_CHANGE_INSERT;
   insert.data.tp.oldtuple = nullptr;
   insert.data.tp.newtuple = compat::hold_tuple(holder, row);
-  base(context, txn, relation, &insert);
+  if (travels_here(relation, row)) {
+    base(context, txn, relation, &insert);
+  } else {
+    leave_out(context);
+  }
   if (row != logged) {
     heap_freetuple(row);
   }
@@ -140,6 +160,13 @@ extern "C" {
 
 /// Only what no origin marks was written here by a user. DoNotReplicateId is an origin too: row copies carry it.
 static bool mesh_filter_by_origin(LogicalDecodingContext*, RepOriginId origin) { return origin != InvalidRepOriginId; }
+
+static void mesh_startup(LogicalDecodingContext* context, OutputPluginOptions* options, bool is_init) {
+  meridian::pg::guarded([=] {
+    meridian::pg::begin_stream(NameStr(context->slot->data.name));
+    meridian::pg::base_startup(context, options, is_init);
+  });
+}
 
 static void mesh_change(LogicalDecodingContext* context, ReorderBufferTXN* txn, Relation relation,
                         ReorderBufferChange* change) {
@@ -158,8 +185,10 @@ void _PG_output_plugin_init(OutputPluginCallbacks* callbacks) {
     auto init = reinterpret_cast<LogicalOutputPluginInit>(
         load_external_function("$libdir/pgoutput", "_PG_output_plugin_init", true, nullptr));
     init(callbacks);
+    meridian::pg::base_startup = callbacks->startup_cb;
     meridian::pg::base_change = callbacks->change_cb;
     meridian::pg::base_stream_change = callbacks->stream_change_cb;
+    callbacks->startup_cb = mesh_startup;
     callbacks->filter_by_origin_cb = mesh_filter_by_origin;
     callbacks->change_cb = mesh_change;
     callbacks->stream_change_cb = mesh_stream_change;

@@ -27,9 +27,9 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 our @EXPORT = qw(
-  new_node new_standby mesh join_mesh conninfo member_id server_knows
+  new_node new_standby mesh join_mesh make_member conninfo member_id server_knows
   sql sql_error on_all
-  cut_link heal_link links_up
+  cut_link heal_link cut_stream heal_stream streams_to links_up
   wait_until wait_converged wait_on_all
   table_digest same_everywhere expect_everywhere no_crash
 );
@@ -122,15 +122,21 @@ sub mesh
 sub join_mesh
 {
 	my @nodes = @_;
-	my $first = $nodes[0];
-	foreach my $node (@nodes)
-	{
-		my $call = $node == $first ? 'create_node' : 'join';
-		my @args = ($node->name, sql($node, 'SHOW meridian.region'), conninfo($node));
-		push @args, conninfo($first) unless $node == $first;
-		sql($node, "SELECT meridian.$call(" . join(', ', map { quote($_) } @args) . ')');
-	}
+	make_member($_, $nodes[0]) foreach @nodes;
 	links_up(@nodes);
+	return;
+}
+
+# Joins $node to the mesh of $via; if that is the node itself, it begins a mesh.
+#   streams => 3   reads through so many streams
+sub make_member
+{
+	my ($node, $via, %opt) = @_;
+	my $call = $node == $via ? 'create_node' : 'join';
+	my @args = map { quote($_) } $node->name, sql($node, 'SHOW meridian.region'), conninfo($node);
+	push @args, 'via => ' . quote(conninfo($via)) unless $node == $via;
+	push @args, "streams => $opt{streams}" if defined $opt{streams};
+	sql($node, "SELECT meridian.$call(" . join(', ', @args) . ')');
 	return;
 }
 
@@ -231,19 +237,53 @@ sub links_up
 	return;
 }
 
-sub _switch_subscription
+# The names of the subscriptions by which $to reads from $from, one for each stream of $to.
+sub streams_to
 {
-	my ($to, $from, $action) = @_;
-	sql($to, 'ALTER SUBSCRIPTION meridian_' . member_id($from, $to) . " $action");
+	my ($to, $from) = @_;
+	return split ' ', sql($to, 'SELECT array_to_string(meridian.stream_names(' . member_id($from, $to)
+		  . ", (SELECT streams FROM meridian.member m JOIN meridian.local_member l ON l.member = m.id)), ' ')");
+}
+
+# Stops one of them (1 is the first), in one direction.
+sub cut_stream
+{
+	my ($to, $from, $number) = @_;
+	my $name = (streams_to($to, $from))[ $number - 1 ];
+	sql($to, "ALTER SUBSCRIPTION $name DISABLE");
+	_wait_stream(0, $to, $from, $name);
 	return;
 }
 
-# $up: the apply worker on $to runs and its slot on $from is in use. Down: neither.
+sub heal_stream
+{
+	my ($to, $from, $number) = @_;
+	my $name = (streams_to($to, $from))[ $number - 1 ];
+	sql($to, "ALTER SUBSCRIPTION $name ENABLE");
+	_wait_stream(1, $to, $from, $name);
+	return;
+}
+
+sub _switch_subscription
+{
+	my ($to, $from, $action) = @_;
+	sql($to, "ALTER SUBSCRIPTION $_ $action") foreach streams_to($to, $from);
+	return;
+}
+
+# $up: the apply workers on $to run and their slots on $from are in use. Down: neither.
 sub _wait_link
 {
 	my ($up, $to, $from) = @_;
-	my $subscription = quote('meridian_' . member_id($from, $to));
-	my $slot = quote('meridian_' . member_id($to, $from));
+	_wait_stream($up, $to, $from, $_) foreach streams_to($to, $from);
+	return;
+}
+
+sub _wait_stream
+{
+	my ($up, $to, $from, $name) = @_;
+	my $subscription = quote($name);
+	my $slot = quote(sql($to, "SELECT subslotname FROM pg_subscription WHERE subname = $subscription"));
 	my ($worker, $active) = $up ? ('IS NOT NULL', 'active') : ('IS NULL', 'NOT active');
 	wait_until($to, "SELECT bool_and(pid $worker) FROM pg_stat_subscription WHERE subname = $subscription");
 	wait_until($from, "SELECT $active FROM pg_replication_slots WHERE slot_name = $slot");

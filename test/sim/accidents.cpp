@@ -1,6 +1,8 @@
 // Delivery, upkeep and what goes wrong: cut links, re-delivery, restore from a backup, loss of a node.
 #include <algorithm>
+#include <tuple>
 #include <utility>
+#include <vector>
 
 #include "sim/history.hpp"
 
@@ -12,43 +14,52 @@ int History::random_node(Prng& random) const {
   return index;
 }
 
-bool History::deliver_one(int receiver, int sender) {
-  if (receiver == sender || !world_.lives(receiver) || !world_.lives(sender) || !network_.pending(receiver, sender))
+int History::random_stream(Prng& random) const {
+  return world_.plan.streams > 1 ? random.below(world_.plan.streams) : 0;
+}
+
+bool History::deliver_one(int receiver, int sender, int stream) {
+  if (receiver == sender || !world_.lives(receiver) || !world_.lives(sender) ||
+      !network_.pending(receiver, sender, stream))
     return false;
-  Link& reading = link(receiver, sender);
+  Link& reading = link(receiver, sender, stream);
   // A copy: applying may make this very stream grow only through answers, but a reference would not survive that.
-  const Transaction transaction = network_.streams[at(sender)][reading.position];
+  Transaction transaction = network_.streams[at(sender)][reading.position];
+  std::erase_if(transaction, [&](const Item& item) { return !travels_in(item, stream, world_.plan.streams); });
   if (!node(receiver).can_apply(transaction)) return false;
   ++reading.position;
-  node(receiver).apply(transaction, sender);
+  node(receiver).apply(transaction, sender, stream);
   return true;
 }
 
 void History::deliver(Prng& random) {
-  std::array<std::pair<int, int>, max_nodes * max_nodes> waiting;
-  int count = 0;
+  std::vector<std::tuple<int, int, int>> waiting;
   for (int receiver = 0; receiver < world_.plan.nodes; ++receiver) {
     for (int sender = 0; sender < world_.plan.nodes; ++sender) {
-      const bool readable = world_.lives(receiver) && world_.lives(sender) && !link(receiver, sender).cut;
-      if (readable && network_.pending(receiver, sender)) waiting[at(count++)] = {receiver, sender};
+      if (!world_.lives(receiver) || !world_.lives(sender)) continue;
+      for (int stream = 0; stream < world_.plan.streams; ++stream) {
+        if (link(receiver, sender, stream).cut || !network_.pending(receiver, sender, stream)) continue;
+        waiting.emplace_back(receiver, sender, stream);
+      }
     }
   }
-  if (count == 0) return;
-  const auto [receiver, sender] = waiting[at(random.below(count))];
-  if (!random.chance(link(receiver, sender).speed)) return;
+  if (waiting.empty()) return;
+  const auto [receiver, sender, stream] = waiting[at(random.below(static_cast<int>(waiting.size())))];
+  if (!random.chance(link(receiver, sender, stream).speed)) return;
   const int transactions = random.between(1, 6);
-  for (int i = 0; i < transactions && deliver_one(receiver, sender); ++i) {
+  for (int i = 0; i < transactions && deliver_one(receiver, sender, stream); ++i) {
   }
 }
 
 void History::redeliver(Prng& random) {
   const int receiver = random_node(random);
   const int sender = random_node(random);
-  Link& reading = link(receiver, sender);
+  const int stream = random_stream(random);
+  Link& reading = link(receiver, sender, stream);
   if (receiver == sender || reading.position <= reading.replay_from) return;
   const auto back = random.below(static_cast<int>(reading.position - reading.replay_from)) + 1;
   reading.position -= at(back);
-  if (!world_.is(Variant::received_over_rereading)) node(receiver).read_again(sender);
+  if (!world_.is(Variant::received_over_rereading)) node(receiver).read_again(sender, stream);
   world_.trace([&] {
     return "node " + std::to_string(receiver) + " reads the last " + std::to_string(back) + " transactions of node " +
            std::to_string(sender) + " again";
@@ -58,7 +69,7 @@ void History::redeliver(Prng& random) {
 void History::toggle_cut(Prng& random) {
   const int receiver = random_node(random);
   const int sender = random_node(random);
-  Link& reading = link(receiver, sender);
+  Link& reading = link(receiver, sender, random_stream(random));
   reading.cut = !reading.cut;
 }
 
@@ -103,11 +114,14 @@ void History::publish_progress(int index) {
 bool History::older_in_flight(int receiver, Hlc stamp) const {
   for (int sender = 0; sender < world_.plan.nodes; ++sender) {
     if (sender == receiver) continue;
-    const auto& stream = network_.streams[at(sender)];
-    for (std::size_t i = network_.links[at(receiver)][at(sender)].position; i < stream.size(); ++i) {
-      for (const Item& item : stream[i]) {
-        const auto* image = std::get_if<Image>(&item);
-        if (image != nullptr && image->state.highest_stamp() <= stamp) return true;
+    const auto& sent = network_.streams[at(sender)];
+    for (int stream = 0; stream < world_.plan.streams; ++stream) {
+      for (std::size_t i = network_.links[at(receiver)][at(sender)][at(stream)].position; i < sent.size(); ++i) {
+        for (const Item& item : sent[i]) {
+          const auto* image = std::get_if<Image>(&item);
+          const bool on_its_way = image != nullptr && travels_in(item, stream, world_.plan.streams);
+          if (on_its_way && image->state.highest_stamp() <= stamp) return true;
+        }
       }
     }
   }
@@ -125,7 +139,9 @@ void History::drop_tombstones(int index) {
   if (dropped == 0) return;
   world_.tombstones_dropped += dropped;
   // The drop is logged after all that was applied before it: nothing older is ever delivered here again.
-  for (Link& reading : network_.links[at(index)]) reading.replay_from = reading.position;
+  for (Network::Links& links : network_.links[at(index)]) {
+    for (Link& reading : links) reading.replay_from = reading.position;
+  }
 }
 
 void History::take_backup(Prng& random) {
@@ -135,8 +151,7 @@ void History::take_backup(Prng& random) {
   backup.node = node(index);
   backup.tombstones_dropped = world_.tombstones_dropped;
   backup.incarnations = network_.incarnations;
-  for (int sender = 0; sender < world_.plan.nodes; ++sender)
-    backup.positions[at(sender)] = link(index, sender).position;
+  backup.links = network_.links[at(index)];
   backups_[at(index)] = std::move(backup);
   world_.trace([&] { return "backup of node " + std::to_string(index); });
 }
@@ -161,13 +176,15 @@ void History::restore(Prng& random) {
   ++network_.incarnations[at(index)];
   const bool slots_kept = random.chance(50);
   for (int peer = 0; peer < world_.plan.nodes; ++peer) {
-    link(peer, index).position = 0;
-    link(peer, index).replay_from = 0;
-    Link& reading = link(index, peer);
     const bool same_stream = backup->incarnations[at(peer)] == network_.incarnations[at(peer)];
-    reading.position = network_.streams[at(peer)].size();
-    if (slots_kept) reading.position = same_stream ? backup->positions[at(peer)] : 0;
-    reading.replay_from = std::min(reading.replay_from, reading.position);
+    for (int stream = 0; stream < world_.plan.streams; ++stream) {
+      link(peer, index, stream).position = 0;
+      link(peer, index, stream).replay_from = 0;
+      Link& reading = link(index, peer, stream);
+      reading.position = network_.streams[at(peer)].size();
+      if (slots_kept) reading.position = same_stream ? backup->links[at(peer)][at(stream)].position : 0;
+      reading.replay_from = std::min(reading.replay_from, reading.position);
+    }
   }
   backups_[at(index)].reset();
   heal(random);

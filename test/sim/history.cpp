@@ -32,7 +32,10 @@ History::History(const HistoryOptions& options)
 
 void History::begin(Prng& random) {
   for (auto& row : network_.links) {
-    for (Link& reading : row) reading.speed = random.chance(30) ? random.between(5, 30) : random.between(50, 100);
+    for (Network::Links& links : row) {
+      for (int stream = 0; stream < world_.plan.streams; ++stream)
+        links[at(stream)].speed = random.chance(30) ? random.between(5, 30) : random.between(50, 100);
+    }
   }
   world_.trace([&] { return world_.plan.describe(); });
   if (world_.plan.rows_before) put_rows_before(random);
@@ -141,8 +144,10 @@ bool History::deliver_all(Prng& random) {
     more = false;
     for (int receiver = 0; receiver < world_.plan.nodes; ++receiver) {
       for (int sender = 0; sender < world_.plan.nodes; ++sender) {
-        const int transactions = random.between(1, 5);
-        for (int i = 0; i < transactions && deliver_one(receiver, sender); ++i) more = true;
+        for (int stream = 0; stream < world_.plan.streams; ++stream) {
+          const int transactions = random.between(1, 5);
+          for (int i = 0; i < transactions && deliver_one(receiver, sender, stream); ++i) more = true;
+        }
       }
       if (world_.lives(receiver)) check_node(receiver);
     }
@@ -155,7 +160,9 @@ bool History::deliver_all(Prng& random) {
 void History::quiesce(Prng& random) {
   world_.now_ms += long_enough_ms;
   for (auto& row : network_.links) {
-    for (Link& reading : row) reading.cut = false;
+    for (Network::Links& links : row) {
+      for (Link& reading : links) reading.cut = false;
+    }
   }
   for (int index = 0; index < world_.plan.nodes; ++index) {
     if (world_.lives(index)) commit_open(index, random);

@@ -50,7 +50,7 @@ class History {
   struct Backup {
     Node node;
     int tombstones_dropped = 0;
-    std::array<std::size_t, max_nodes> positions{};
+    std::array<Network::Links, max_nodes> links{};  ///< how far the node had read, by sender
     std::array<int, max_nodes> incarnations{};
   };
 
@@ -66,8 +66,11 @@ class History {
 
   static std::size_t at(int index) noexcept { return static_cast<std::size_t>(index); }
   [[nodiscard]] Node& node(int index) { return nodes_[at(index)]; }
-  [[nodiscard]] Link& link(int receiver, int sender) { return network_.links[at(receiver)][at(sender)]; }
+  [[nodiscard]] Link& link(int receiver, int sender, int stream) {
+    return network_.links[at(receiver)][at(sender)][at(stream)];
+  }
   [[nodiscard]] int random_node(Prng& random) const;
+  [[nodiscard]] int random_stream(Prng& random) const;
 
   // history.cpp: the course of a history
   void begin(Prng& random);
@@ -95,7 +98,7 @@ class History {
 
   // accidents.cpp: delivery, upkeep and what goes wrong
   void deliver(Prng& random);
-  bool deliver_one(int receiver, int sender);
+  bool deliver_one(int receiver, int sender, int stream);
   void redeliver(Prng& random);
   void toggle_cut(Prng& random);
   void touch(Prng& random);

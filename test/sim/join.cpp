@@ -20,8 +20,10 @@ void History::join(Prng& random) {
   copy.via = random_node(random);
   for (int sender = 0; sender < world_.plan.nodes; ++sender) {
     copy.starts[at(sender)] = network_.streams[at(sender)].size();
-    link(target, sender).position = copy.starts[at(sender)];
-    link(target, sender).replay_from = copy.starts[at(sender)];
+    for (Link& reading : network_.links[at(target)][at(sender)]) {
+      reading.position = copy.starts[at(sender)];
+      reading.replay_from = copy.starts[at(sender)];
+    }
   }
   ++network_.incarnations[at(target)];
   world_.alive[at(target)] = true;
@@ -34,7 +36,9 @@ void History::join(Prng& random) {
 bool History::via_is_ready() {
   for (int sender = 0; sender < world_.plan.nodes; ++sender) {
     if (!world_.lives(sender) || sender == copy_->via || sender == copy_->target) continue;
-    if (link(copy_->via, sender).position < copy_->starts[at(sender)]) return false;
+    for (int stream = 0; stream < world_.plan.streams; ++stream) {
+      if (link(copy_->via, sender, stream).position < copy_->starts[at(sender)]) return false;
+    }
     if (!node(copy_->via).healed_by(sender)) return false;
   }
   return true;
@@ -77,7 +81,7 @@ bool History::advance_copy(Prng& random) {
     if (!node(copy_->target).can_apply(*next)) return false;
     const Transaction chunk = std::move(*next);
     in_flight.erase(next);
-    node(copy_->target).apply(chunk, copy_->via);
+    node(copy_->target).apply(chunk, copy_->via, 0);
     return true;
   }
   world_.trace([&] { return "node " + std::to_string(copy_->target) + " is filled"; });

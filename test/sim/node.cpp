@@ -2,6 +2,7 @@
 #include "sim/node.hpp"
 
 #include <algorithm>
+#include <vector>
 
 #include "core/stability.hpp"
 #include "sim/oracle.hpp"
@@ -227,6 +228,39 @@ std::vector<Transaction> Node::heal() const {
   return result;
 }
 
+bool Node::healed_by(int peer) const noexcept {
+  for (int stream = 0; stream < world_->plan.streams; ++stream) {
+    if (peers_[at(peer)][at(stream)].healed != world_->generation) return false;
+  }
+  return true;
+}
+
+std::optional<PeerProgress> Node::progress_of(int peer) const {
+  std::vector<PeerProgress> streams;
+  for (int stream = 0; stream < world_->plan.streams; ++stream) {
+    const Peer& known = peers_[at(peer)][at(stream)];
+    if (known.generation == world_->generation && known.progress.member != 0) {
+      streams.push_back(known.progress);
+    } else if (!world_->is(Variant::progress_of_one_stream)) {
+      return std::nullopt;
+    }
+  }
+  if (streams.empty()) return std::nullopt;
+  if (world_->is(Variant::progress_of_one_stream)) return *std::ranges::max_element(streams, {}, &PeerProgress::safe);
+  return over_streams(streams);
+}
+
+std::optional<Hlc> Node::applied_of(int peer) const {
+  std::optional<Hlc> all;
+  for (int stream = 0; stream < world_->plan.streams; ++stream) {
+    const Peer& known = peers_[at(peer)][at(stream)];
+    if (known.generation != world_->generation) return std::nullopt;
+    const bool ahead = world_->is(Variant::progress_of_one_stream);
+    if (!all || (ahead ? known.applied > *all : known.applied < *all)) all = known.applied;
+  }
+  return all;
+}
+
 std::optional<Progress> Node::note_progress() const {
   if (world_->copying == index_) return std::nullopt;
   if (parks_tombstone() && !world_->is(Variant::progress_over_parked)) return std::nullopt;
@@ -235,9 +269,8 @@ std::optional<Progress> Node::note_progress() const {
   progress.safe = clock_;
   for (int peer = 0; peer < world_->plan.nodes; ++peer) {
     if (peer == index_ || !world_->lives(peer)) continue;
-    const Peer& known = peers_[at(peer)];
-    if (known.healed != world_->generation) return std::nullopt;
-    if (known.generation == world_->generation) progress.applied.push_back(AppliedUpTo{member_of(peer), known.applied});
+    if (!healed_by(peer)) return std::nullopt;
+    if (const auto applied = applied_of(peer)) progress.applied.push_back(AppliedUpTo{member_of(peer), *applied});
   }
   return progress;
 }
@@ -255,8 +288,8 @@ int Node::drop_stable_tombstones() {
     if (!world_->lives(node)) continue;
     if (node == world_->copying && node != index_ && world_->is(Variant::member_after_copy)) continue;
     members.push_back(member_of(node));
-    const Peer& peer = peers_[at(node)];
-    if (node != index_ && peer.generation == world_->generation) progress.push_back(peer.progress);
+    if (node == index_) continue;
+    if (const auto peer = progress_of(node)) progress.push_back(*peer);
   }
   const Hlc cut = stable_cut(member_of(index_), members, progress);
   return drop_tombstones([&](const Grave& grave) {

@@ -75,9 +75,12 @@ class Node {
   /// Its clock follows that node's: births below the floors of dropped tombstones would be dead to some.
   void join_healed(const Node& via) noexcept {
     if (!world_->is(Variant::join_with_own_clock)) clock_ = std::max(clock_, via.clock_);
-    for (Peer& peer : peers_) peer.healed = world_->generation;
+    for (auto& streams : peers_) {
+      for (Peer& stream : streams) stream.healed = world_->generation;
+    }
   }
-  [[nodiscard]] bool healed_by(int peer) const noexcept { return peers_[at(peer)].healed == world_->generation; }
+  /// All that the peer re-sent when this generation began has arrived.
+  [[nodiscard]] bool healed_by(int peer) const noexcept;
   /// What is known of a key: the row if it is there, and the tombstones.
   [[nodiscard]] Transaction copy_cell(int table, int key) const;
   [[nodiscard]] Transaction copy_parked() const;
@@ -88,9 +91,10 @@ class Node {
 
   /// True if nothing in the transaction has to wait for the open transaction of this node.
   [[nodiscard]] bool can_apply(const Transaction& transaction) const;
-  void apply(const Transaction& transaction, int from);
-  /// The stream of `from` is read again from an earlier point: what was received of it counts no more.
-  void read_again(int from) noexcept { peers_[at(from)].progress.received = never; }
+  /// Through one of the streams of `from`.
+  void apply(const Transaction& transaction, int from, int stream);
+  /// The stream is read again from an earlier point: what was received of it counts no more.
+  void read_again(int from, int stream) noexcept { peers_[at(from)][at(stream)].progress.received = never; }
   /// Tries again what is parked.
   void retry_parked();
 
@@ -107,7 +111,7 @@ class Node {
   std::optional<Progress> noted;  ///< published when `open` ends
 
  private:
-  /// What this node knows of another's progress.
+  /// What has arrived of another's progress through one stream.
   struct Peer {
     int generation = 0;
     int healed = 0;  ///< the generation whose re-sending this node has received in full
@@ -124,11 +128,15 @@ class Node {
   /// Counters and sets are what the state says.
   void refresh_values(const Shape& shape, Cell& cell) const;
 
-  void apply_item(const Item& item, int from);
-  void receive(const Image& image, int from);
-  void receive(const Grave& grave, int from);
-  void receive(const Progress& progress, int from);
-  void receive(const HealMark& mark, int from);
+  /// What a peer's progress is: nothing until it has come through all streams.
+  [[nodiscard]] std::optional<PeerProgress> progress_of(int peer) const;
+  /// Up to which stamp all that the peer wrote is applied here, through whatever stream it comes.
+  [[nodiscard]] std::optional<Hlc> applied_of(int peer) const;
+  void apply_item(const Item& item, int from, int stream);
+  void receive(const Image& image, int from, int stream);
+  void receive(const Grave& grave, int from, int stream);
+  void receive(const Progress& progress, int from, int stream);
+  void receive(const HealMark& mark, int from, int stream);
   void merge_image(const Image& image, int from);
   [[nodiscard]] Values merged_values(const Image& image, const Cell& cell, const Merge& merge) const;
   void bury_cell(const Grave& grave);
@@ -144,7 +152,7 @@ class Node {
   Hlc clock_;
   std::array<std::array<Cell, all_keys>, max_tables> cells_;
   std::vector<Parked> parked_;
-  std::array<Peer, max_nodes> peers_;
+  std::array<std::array<Peer, most_streams>, max_nodes> peers_;  ///< [peer][stream]
 };
 
 template <typename MayGo>

@@ -26,17 +26,17 @@ bool Node::can_apply(const Transaction& transaction) const {
   });
 }
 
-void Node::apply(const Transaction& transaction, int from) {
-  for (const Item& item : transaction) apply_item(item, from);
+void Node::apply(const Transaction& transaction, int from, int stream) {
+  for (const Item& item : transaction) apply_item(item, from, stream);
 }
 
-void Node::apply_item(const Item& item, int from) {
-  std::visit([&](const auto& message) { receive(message, from); }, item);
+void Node::apply_item(const Item& item, int from, int stream) {
+  std::visit([&](const auto& message) { receive(message, from, stream); }, item);
 }
 
 void Node::park(Item item, int from) { parked_.push_back(Parked{from, std::move(item)}); }
 
-void Node::receive(const Image& arrived, int from) {
+void Node::receive(const Image& arrived, int from, int) {
   Image image = arrived;
   const Shape& shape = world_->shape(image.table);
   if (image.before_replication) image.state = image_before_replication(shape, image.values);
@@ -140,14 +140,14 @@ void Node::retry_incomplete(int table, int key) {
       if (too_far_ahead(image->state.highest_stamp(), physical_ms(), world_->plan.max_skew_ms)) continue;
       const Parked parked = parked_[i];
       parked_.erase(parked_.begin() + static_cast<std::ptrdiff_t>(i));
-      apply_item(parked.item, parked.from);
+      apply_item(parked.item, parked.from, 0);
       merged = cell(table, key).present;
       break;
     }
   }
 }
 
-void Node::receive(const Grave& grave, int from) {
+void Node::receive(const Grave& grave, int from, int) {
   const Hlc highest = std::max(grave.tombstone.stamp, grave.tombstone.floor);
   if (too_far_ahead(highest, physical_ms(), world_->plan.max_skew_ms)) {
     world_->trace(
@@ -220,8 +220,8 @@ bool Node::parks_tombstone() const {
   return std::ranges::any_of(parked_, [](const Parked& parked) { return std::holds_alternative<Grave>(parked.item); });
 }
 
-void Node::receive(const Progress& progress, int from) {
-  Peer& peer = peers_[at(from)];
+void Node::receive(const Progress& progress, int from, int stream) {
+  Peer& peer = peers_[at(from)][at(stream)];
   if (progress.generation < peer.generation) return;
   if (progress.generation > peer.generation) peer = Peer{progress.generation, peer.healed, never, {}};
   peer.applied = std::max(peer.applied, progress.safe);
@@ -233,8 +233,8 @@ void Node::receive(const Progress& progress, int from) {
   peer.progress.applied = progress.applied;
 }
 
-void Node::receive(const HealMark& mark, int from) {
-  Peer& peer = peers_[at(from)];
+void Node::receive(const HealMark& mark, int from, int stream) {
+  Peer& peer = peers_[at(from)][at(stream)];
   peer.healed = std::max(peer.healed, mark.generation);
 }
 
@@ -255,7 +255,7 @@ void Node::retry_parked() {
        next = std::ranges::find_if(parked_, [this](const Parked& parked) { return ready(parked); })) {
     const Parked parked = *next;
     parked_.erase(next);
-    apply_item(parked.item, parked.from);
+    apply_item(parked.item, parked.from, 0);
   }
 }
 

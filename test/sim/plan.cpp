@@ -40,7 +40,8 @@ void favour_tombstone_removal(Plan& plan, Prng& random) {
 void focus(Plan& plan, Variant variant, Prng& random) {
   const bool filling = variant == Variant::member_after_copy || variant == Variant::join_with_own_clock;
   const bool healing = variant == Variant::progress_over_heal;
-  if (!filling && !healing) return;
+  const bool splitting = variant == Variant::progress_of_one_stream;
+  if (!filling && !healing && !splitting) return;
   plan.nodes = random.between(3, 4);
   plan.keys = 1;
   plan.tombstone_removal = true;
@@ -49,6 +50,7 @@ void focus(Plan& plan, Variant variant, Prng& random) {
   plan.joins = filling;
   plan.drops = healing;
   plan.restores = healing;
+  if (splitting) plan.streams = most_streams;
 }
 
 }  // namespace
@@ -84,6 +86,7 @@ Plan Plan::from_seed(std::uint64_t seed, Variant variant) {
   plan.merged_tombstones = random.chance(50);
   plan.shuffled = random.chance(40);
   if (plan.tombstone_removal && random.chance(50)) favour_tombstone_removal(plan, random);
+  plan.streams = random.chance(30) ? random.between(2, most_streams) : 1;
   focus(plan, variant, random);
   return plan;
 }
@@ -94,6 +97,7 @@ std::string Plan::describe() const {
   text += ", " + std::to_string(keys) + " keys, " + std::to_string(steps) + " steps, clocks";
   for (int i = 0; i < nodes; ++i) text += " " + std::to_string(skew_ms[static_cast<std::size_t>(i)]);
   text += " (parks beyond " + std::to_string(max_skew_ms) + " ms)";
+  if (streams > 1) text += ", " + std::to_string(streams) + " streams";
   const std::array<std::pair<bool, const char*>, 13> features = {{{rows_before, "rows before"},
                                                                   {rows_differ, "rows differ"},
                                                                   {missing_values, "missing values"},

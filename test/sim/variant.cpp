@@ -26,6 +26,7 @@ constexpr std::array all_variants = {
     VariantName{Variant::progress_before_commit, "progress_before_commit"},
     VariantName{Variant::progress_over_parked, "progress_over_parked"},
     VariantName{Variant::progress_over_heal, "progress_over_heal"},
+    VariantName{Variant::progress_of_one_stream, "progress_of_one_stream"},
     VariantName{Variant::received_over_rereading, "received_over_rereading"},
     VariantName{Variant::member_after_copy, "member_after_copy"},
     VariantName{Variant::copy_without_parked, "copy_without_parked"},

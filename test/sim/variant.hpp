@@ -33,6 +33,7 @@ enum class Variant {
   progress_before_commit,   ///< progress is published while older transactions are still open
   progress_over_parked,     ///< progress is published while a tombstone is parked
   progress_over_heal,       ///< progress from before a restore or drop goes on counting
+  progress_of_one_stream,   ///< of several streams the one that is ahead counts
   received_over_rereading,  ///< a stream that is read again still counts as received
   member_after_copy,        ///< a joining node counts as a member only when it is filled
   copy_without_parked,      ///< the copy that fills a node leaves out what is parked

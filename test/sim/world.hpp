@@ -36,6 +36,7 @@ struct Plan {
   int advance_ms = 2;                             ///< physical time advances by 0..advance_ms at each step
   std::array<std::int64_t, max_nodes> skew_ms{};  ///< of each node's physical clock
   std::uint64_t max_skew_ms = 5000;               ///< images further ahead are parked
+  int streams = 1;                                ///< between any two nodes
   bool rows_before = false;                       ///< rows that were there before replication
   bool rows_differ = false;                       ///< and differ between nodes
   bool missing_values = false;                    ///< unchanged groups may travel without values

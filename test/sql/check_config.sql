@@ -12,11 +12,11 @@ SELECT bool_and(value = current_setting(setting)) AS live FROM meridian.check_co
 SELECT bool_and(required <> '') AS told, bool_and(ok IS NOT NULL) AS decided, bool_and(ok = (fix IS NULL)) AS fix_if_wrong
   FROM meridian.check_config();
 
--- what a larger mesh needs, and the line that gives it
-SELECT setting, required, ok, fix FROM meridian.setting_items(5000)
+-- what a larger mesh needs, in which this node reads through two streams, and the line that gives it
+SELECT setting, required, ok, fix FROM meridian.setting_items(5000, 4999, 9998)
  WHERE setting IN ('max_replication_slots', 'max_wal_senders', 'max_logical_replication_workers', 'max_worker_processes')
  ORDER BY setting;
-SELECT setting, mandatory FROM meridian.setting_items(2) WHERE NOT mandatory ORDER BY setting;
+SELECT setting, mandatory FROM meridian.setting_items(2, 1, 1) WHERE NOT mandatory ORDER BY setting;
 
 -- for administrators: some settings are not for every user to see
 CREATE ROLE meridian_test_asker;

@@ -74,6 +74,27 @@ TEST(Stability, EachPeerHasACutOfItsOwn) {
   EXPECT_EQ(peer_cut(peer(2, 20, 15, 19), mesh), never);
 }
 
+TEST(Stability, OfSeveralStreamsTheLatestOneCounts) {
+  std::array streams = {peer(2, 30, 25, 30), peer(2, 20, 15, 20), peer(2, 40, 35, 40)};
+  streams[2].laid_down = at(9);
+  const PeerProgress all = over_streams(streams);
+  EXPECT_EQ(all.member, 2);
+  EXPECT_EQ(all.safe, at(20));
+  EXPECT_EQ(all.received, at(20));
+  EXPECT_EQ(all.laid_down, never);
+  EXPECT_EQ(peer_cut(all, mesh), at(15)) << "the second stream lags: what it has yet to bring may be older";
+  streams[1].applied.erase(streams[1].applied.begin());
+  EXPECT_EQ(peer_cut(over_streams(streams), mesh), never) << "one of them knows nothing of member 1";
+  std::swap(streams[0], streams[1]);
+  EXPECT_EQ(peer_cut(over_streams(streams), mesh), never) << "whichever it is";
+  EXPECT_EQ(over_streams(std::span(streams).first(1)).safe, at(20)) << "one stream is what it is";
+}
+
+TEST(Stability, AStreamThatIsReadAgainHoldsTheOthersBack) {
+  const std::array streams = {peer(2, 30, 25, 30), peer(2, 20, 15, 0)};
+  EXPECT_EQ(peer_cut(over_streams(streams), mesh), never);
+}
+
 TEST(Stability, AloneNothingIsHeldBack) {
   const std::array<std::uint16_t, 1> alone = {1};
   EXPECT_EQ(stable_cut(1, alone, {}), Hlc{std::numeric_limits<std::uint64_t>::max()});

@@ -10,8 +10,10 @@ std::string create_node(Session& session) {
   const std::string& name = arguments.at(0);
   const std::string& region = arguments.at(1);
   const std::string& dsn = arguments.at(2);
+  const std::string& streams = arguments.at(3);
 
-  const std::unique_ptr<Node> here = connect_here(session, dsn, 2, Connection::Origin::caller);
+  const std::unique_ptr<Node> here = connect_here(session, dsn, Connection::Origin::caller);
+  load_facts(*here, {2, 1, std::stoi(streams)});
   const Facts& facts = here->facts;
   if (!facts.mesh.empty()) {
     throw SetupError("42710", "this database is a member of a mesh already",
@@ -29,8 +31,8 @@ std::string create_node(Session& session) {
   }
   here->db.query("BEGIN");
   here->db.query("SELECT meridian.become_member(gen_random_uuid(), 1)");
-  here->db.query("SELECT meridian.add_member(1, $1, $2, $3, $4, now(), 'active')",
-                 {name, region, dsn, facts.system_id});
+  here->db.query("SELECT meridian.add_member(1, $1, $2, $3, $4, now(), 'active', $5)",
+                 {name, region, dsn, facts.system_id, streams});
   here->db.query("SELECT meridian.note_issued('member', 1)");
   here->db.query("COMMIT");
   return "1";

@@ -1,6 +1,7 @@
 // The public SQL functions of set-up: they check their arguments, and have a worker do the work. Glue lane throughout.
 
 #include "core/hlc.hpp"
+#include "core/stream.hpp"
 #include "pg/errors.hpp"
 #include "pg/setup/conninfo.hpp"
 #include "pg/setup/job.hpp"
@@ -17,6 +18,15 @@ void check_name(const char* what, const char* name) {
   ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                   *name == '\0' ? errmsg("%s must not be empty", what) : errmsg("%s is longer than 63 bytes", what),
                   errhint("Give a name of 1 to 63 bytes.")));
+}
+
+/// The number as text.
+const char* checked_streams(int streams) {
+  if (streams < 1 || streams > max_streams) {
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("streams must be between 1 and %d", max_streams),
+                    errhint("Each stream is a slot and a sender on every other member and an apply worker here.")));
+  }
+  return psprintf("%d", streams);
 }
 
 /// Connection string by which the worker reaches its own database.
@@ -110,21 +120,23 @@ using meridian::pg::setup::Task;
 MERIDIAN_FUNCTION(meridian_create_node)
 {
   const char* const texts[] = {text_to_cstring(PG_GETARG_TEXT_PP(0)), text_to_cstring(PG_GETARG_TEXT_PP(1)),
-                               text_to_cstring(PG_GETARG_TEXT_PP(2))};
+                               text_to_cstring(PG_GETARG_TEXT_PP(2)),
+                               meridian::pg::setup::checked_streams(PG_GETARG_INT32(3))};
   meridian::pg::setup::refuse_recovery();
   meridian::pg::setup::check_name("the name of the node", texts[0]);
   meridian::pg::setup::check_name("the region", texts[1]);
-  return meridian::pg::setup::member_number(run_task(Task::create_node, InvalidOid, texts, 3));
+  return meridian::pg::setup::member_number(run_task(Task::create_node, InvalidOid, texts, 4));
 }
 
 MERIDIAN_FUNCTION(meridian_join)
 {
   const char* const texts[] = {text_to_cstring(PG_GETARG_TEXT_PP(0)), text_to_cstring(PG_GETARG_TEXT_PP(1)),
-                               text_to_cstring(PG_GETARG_TEXT_PP(2)), text_to_cstring(PG_GETARG_TEXT_PP(3))};
+                               text_to_cstring(PG_GETARG_TEXT_PP(2)), text_to_cstring(PG_GETARG_TEXT_PP(3)),
+                               meridian::pg::setup::checked_streams(PG_GETARG_INT32(4))};
   meridian::pg::setup::refuse_recovery();
   meridian::pg::setup::check_name("the name of the node", texts[0]);
   meridian::pg::setup::check_name("the region", texts[1]);
-  return meridian::pg::setup::member_number(run_task(Task::join, InvalidOid, texts, 4));
+  return meridian::pg::setup::member_number(run_task(Task::join, InvalidOid, texts, 5));
 }
 
 MERIDIAN_FUNCTION(meridian_leave)

@@ -8,7 +8,8 @@
 //   copy     rows, tombstones and parked changes of `via` to here, and of here to everyone
 //
 // No gap: M's slot for us begins at some position of M. What M committed earlier reaches us through the copy of `via`,
-// which begins only when `via` has applied all that M had written by then.
+// which begins only when `via` has applied all that M had written by then. With several streams each has a position of
+// its own; the copy begins behind the last.
 
 #include <algorithm>
 #include <limits>
@@ -19,6 +20,12 @@
 
 namespace meridian::pg::setup {
 namespace {
+
+void add_member(Node& to, const Member& member) {
+  to.db.query("SELECT meridian.add_member($1, $2, $3, $4, $5, $6, $7, $8)",
+              {std::to_string(member.id), member.name, member.region, member.dsn, member.system_id, member.joined_at,
+               member.state, std::to_string(member.streams)});
+}
 
 class Join {
  public:
@@ -37,6 +44,7 @@ class Join {
  private:
   void check();
   void check_newcomer();
+  void check_settings();
   void check_tables();
   void check_table(const Table& table);
   void clear_leftovers();
@@ -61,9 +69,9 @@ class Join {
 };
 
 void Join::check() {
-  here_ = connect_here(session_, argument(2), 2, Connection::Origin::caller);
+  here_ = connect_here(session_, argument(2), Connection::Origin::caller);
   via_ = std::make_unique<Node>(session_, "the node given as via", argument(3), Connection::Origin::caller);
-  load_facts(*via_, 2);
+  load_facts(*via_);
   if (via_->facts.system_id == here_->facts.system_id && via_->facts.started_at == here_->facts.started_at) {
     throw SetupError("22023", "via leads to this server itself", {},
                      "Give the connection string of a member of the mesh to join.");
@@ -86,9 +94,7 @@ void Join::check() {
 
 /// Decides who this node will be: a new member, or the one whose join was cut off.
 void Join::check_newcomer() {
-  const int size = static_cast<int>(mesh_->members().size()) + 1;
-  load_facts(*here_, size);
-  me_ = {0, argument(0), argument(1), argument(2), here_->facts.system_id, {}, "joining"};
+  me_ = {0, argument(0), argument(1), argument(2), here_->facts.system_id, {}, "joining", std::stoi(argument(4))};
   for (const Member& member : mesh_->members()) {
     const bool same_name = member.name == me_.name;
     const bool same_server = member.system_id == me_.system_id;
@@ -97,6 +103,10 @@ void Join::check_newcomer() {
       me_.id = member.id;
       me_.joined_at = member.joined_at;
       resumed_ = here_->facts.member == member.id;
+      if (resumed_ && member.streams != me_.streams) {
+        throw SetupError("22023", "this node began to join with " + std::to_string(member.streams) + " streams", {},
+                         "Repeat the call with streams => " + std::to_string(member.streams) + ".");
+      }
     } else if (same_server) {
       throw SetupError("42710", "this server is a member of the mesh already",
                        "It is " + node_label(member.name) + ", by its system identifier.",
@@ -118,12 +128,18 @@ void Join::check_newcomer() {
   if (me_.id == 0) me_.id = mesh_->next_member_id();
   here_->member = me_;
   here_->db.set_label(node_label(me_.name));
+  check_settings();
+}
+
+/// Whether every server is made for one more member.
+void Join::check_settings() {
   std::vector<Node*> all = {here_.get()};
-  for (const auto& node : mesh_->nodes()) {
-    load_facts(*node, size);
-    all.push_back(node.get());
-  }
-  for (const Node* node : all) {
+  for (const auto& node : mesh_->nodes()) all.push_back(node.get());
+  const int size = static_cast<int>(all.size());
+  int streams = 0;
+  for (const Node* node : all) streams += node->member.streams;
+  for (Node* node : all) {
+    load_facts(*node, {size, streams - node->member.streams, (size - 1) * node->member.streams});
     if (node->facts.problems.empty()) continue;
     throw SetupError(
         "55000", "settings of " + node->db.label() + " do not suffice for a mesh of " + std::to_string(size),
@@ -199,8 +215,7 @@ void Join::prepare() {
         node->db.query("SELECT meridian.remove_member($1)", {id});
       });
     }
-    node->db.query("SELECT meridian.add_member($1, $2, $3, $4, $5, $6, 'joining')",
-                   {id, me_.name, me_.region, me_.dsn, me_.system_id, me_.joined_at});
+    add_member(*node, me_);
   }
   become_member();
   connect_slots();
@@ -221,13 +236,8 @@ void Join::become_member() {
   here_->db.query("BEGIN");
   here_->db.query("SELECT meridian.become_member($1, $2)", {mesh_->id(), id});
   here_->db.query("SELECT meridian.begin_generation($1)", {std::to_string(mesh_->generation())});
-  for (const Member& member : mesh_->members()) {
-    here_->db.query("SELECT meridian.add_member($1, $2, $3, $4, $5, $6, $7)",
-                    {std::to_string(member.id), member.name, member.region, member.dsn, member.system_id,
-                     member.joined_at, member.state});
-  }
-  here_->db.query("SELECT meridian.add_member($1, $2, $3, $4, $5, $6, 'joining')",
-                  {id, me_.name, me_.region, me_.dsn, me_.system_id, me_.joined_at});
+  for (const Member& member : mesh_->members()) add_member(*here_, member);
+  add_member(*here_, me_);
   attach_tables();
   here_->db.query("COMMIT");
 }
@@ -252,16 +262,17 @@ void Join::attach_tables() {
 
 /// Slots first: a subscription made without creating one expects it there.
 void Join::connect_slots() {
-  const auto create_slot = [](Node& on, int reader) {
-    on.db.query_patiently(
-        "SELECT pg_create_logical_replication_slot(name, 'meridian_mesh') FROM (SELECT format('meridian_%s', "
-        "$1::integer)::name) s(name) "
-        "WHERE NOT EXISTS (SELECT FROM pg_replication_slots r WHERE r.slot_name = s.name)",
-        {std::to_string(reader)});
+  const auto create_slots = [](Node& on, const Member& reader) {
+    for (const std::string& slot : slots_of(reader)) {
+      on.db.query_patiently(
+          "SELECT pg_create_logical_replication_slot($1, 'meridian_mesh') "
+          "WHERE NOT EXISTS (SELECT FROM pg_replication_slots r WHERE r.slot_name = $1)",
+          {slot});
+    }
   };
   for (const auto& node : mesh_->nodes()) {
-    create_slot(*node, me_.id);
-    create_slot(*here_, node->member.id);
+    create_slots(*node, me_);
+    create_slots(*here_, node->member);
   }
   for (const auto& node : mesh_->nodes()) {
     here_->db.query("SELECT meridian.subscribe($1)", {std::to_string(node->member.id)});
@@ -274,9 +285,13 @@ void Join::link() {
   const std::string spend = "SELECT meridian.note_issued('member', $1)";
   here_->db.query(spend, {std::to_string(me_.id)});
   for (const auto& node : mesh_->nodes()) node->db.query(spend, {std::to_string(me_.id)});
+  const auto enable = [](Node& reader, int writer) {
+    for (const std::string& name : subscriptions_of(reader.member, writer))
+      reader.db.query("ALTER SUBSCRIPTION " + name + " ENABLE");
+  };
   for (const auto& node : mesh_->nodes()) {
-    here_->db.query("ALTER SUBSCRIPTION meridian_" + std::to_string(node->member.id) + " ENABLE");
-    node->db.query("ALTER SUBSCRIPTION meridian_" + std::to_string(me_.id) + " ENABLE");
+    enable(*here_, node->member.id);
+    enable(*node, me_.id);
   }
   const int via = via_->facts.member;
   for (const auto& node : mesh_->nodes()) {

@@ -33,7 +33,7 @@ std::int64_t cut_off(Mesh& mesh, const Member& gone) {
   std::int64_t since = std::numeric_limits<std::int64_t>::max();
   for (const auto& node : mesh.nodes()) {
     node->db.query("SELECT meridian.unsubscribe($1)", {id});
-    node->db.query("SELECT meridian.drop_slot($1)", {id});
+    node->db.query("SELECT meridian.drop_slots($1)", {id});
     const std::string received = node->db.query("SELECT meridian.received_from($1)", {id}).text(0, 0);
     since = std::min(since, static_cast<std::int64_t>(std::stoll(received)));
   }
@@ -56,8 +56,7 @@ void heal(Session& session, Mesh& mesh, const Member& gone, std::int64_t since) 
 }  // namespace
 
 std::string leave(Session& session) {
-  const std::unique_ptr<Node> here =
-      connect_here(session, session.request().arguments.at(0), 2, Connection::Origin::mesh);
+  const std::unique_ptr<Node> here = connect_here(session, session.request().arguments.at(0), Connection::Origin::mesh);
   const int id = here->facts.member;
   Mesh mesh(session, *here);
   // Also when others have dropped this node already.
@@ -83,8 +82,7 @@ std::string leave(Session& session) {
 
 std::string drop_node(Session& session) {
   const std::string& name = session.request().arguments.at(1);
-  const std::unique_ptr<Node> here =
-      connect_here(session, session.request().arguments.at(0), 2, Connection::Origin::mesh);
+  const std::unique_ptr<Node> here = connect_here(session, session.request().arguments.at(0), Connection::Origin::mesh);
   Mesh mesh(session, *here, Mesh::Absent::skip, name);
 
   // A drop that was cut off may have removed the row from this node and not from others.
@@ -118,7 +116,7 @@ std::string drop_node(Session& session) {
   }
   try {
     Node dropped(session, node_label(name), gone.dsn);
-    load_facts(dropped, 2);
+    load_facts(dropped);
     const bool same = dropped.facts.mesh == here->facts.mesh && dropped.facts.member == gone.id;
     if (same) dropped.db.query("SELECT meridian.forget_mesh()");
   } catch (const Stopped&) {

@@ -31,7 +31,7 @@ bool ask_sql(const char* question) {
 bool peer_is_silent() {
   return ask_sql(
       "SELECT EXISTS (SELECT FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid "
-      "WHERE d.datname = current_database() AND s.subname ~ '^meridian_[0-9]+$' AND s.subenabled "
+      "WHERE d.datname = current_database() AND (meridian.stream_of(s.subname)).member IS NOT NULL AND s.subenabled "
       "AND NOT EXISTS (SELECT FROM pg_stat_get_subscription(s.oid) w WHERE w.pid IS NOT NULL)) "
       "FROM meridian.local_member l JOIN meridian.member m ON m.id = l.member AND m.state = 'active'");
 }

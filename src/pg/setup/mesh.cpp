@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/stream.hpp"
+
 namespace meridian::pg::setup {
 namespace {
 
@@ -59,22 +61,28 @@ void Undo::run() {
 
 std::vector<Member> read_members(Connection& db) {
   const Rows rows =
-      db.query("SELECT id, name, region, dsn, system_id, joined_at, state FROM meridian.member ORDER BY id");
+      db.query("SELECT id, name, region, dsn, system_id, joined_at, state, streams FROM meridian.member ORDER BY id");
   std::vector<Member> members;
   for (int i = 0; i < rows.count(); ++i) {
     members.push_back({rows.integer(i, 0), rows.text(i, 1), rows.text(i, 2), rows.text(i, 3), rows.text(i, 4),
-                       rows.text(i, 5), rows.text(i, 6)});
+                       rows.text(i, 5), rows.text(i, 6), rows.integer(i, 7)});
   }
   return members;
 }
 
-void load_facts(Node& node, int members) {
+std::vector<std::string> subscriptions_of(const Member& reader, int writer) {
+  return stream_names(writer, reader.streams);
+}
+
+std::vector<std::string> slots_of(const Member& reader) { return stream_names(reader.id, reader.streams); }
+
+void load_facts(Node& node, const Demand& demand) {
   require_version(node);
   const Rows rows = node.db.query(
       "SELECT system_id, started_at, database_oid, database, in_recovery, superuser, server, mesh, member, "
       "member_state, "
-      "publication, last_member, last_table, problems FROM meridian.node_facts($1)",
-      {std::to_string(members)});
+      "publication, last_member, last_table, problems FROM meridian.node_facts($1, $2, $3)",
+      {std::to_string(demand.members), std::to_string(demand.readers), std::to_string(demand.subscriptions)});
   node.facts = {rows.text(0, 0),
                 std::stoll(rows.text(0, 1)),
                 static_cast<unsigned>(std::stoul(rows.text(0, 2))),
@@ -99,7 +107,7 @@ void load_facts(Node& node, int members) {
   }
 }
 
-std::unique_ptr<Node> connect_here(Session& session, const std::string& dsn, int members, Connection::Origin origin) {
+std::unique_ptr<Node> connect_here(Session& session, const std::string& dsn, Connection::Origin origin) {
   const Request& request = session.request();
   auto node = std::make_unique<Node>(session, "this node", dsn, origin);
   const Rows rows = node->db.query(
@@ -116,7 +124,7 @@ std::unique_ptr<Node> connect_here(Session& session, const std::string& dsn, int
                          rows.text(0, 0) + (rows.boolean(0, 4) ? ", a standby." : "."),
                      "Give the string by which the other nodes reach the database where you call the function.");
   }
-  load_facts(*node, members);
+  load_facts(*node);
   return node;
 }
 
@@ -163,7 +171,7 @@ void Mesh::connect_all(Absent absent, std::string_view expected_absent) {
     try {
       node = std::make_unique<Node>(session_, node_label(member.name), member.dsn);
       node->member = member;
-      load_facts(*node, static_cast<int>(members_.size()));
+      load_facts(*node);
     } catch (const Stopped&) {
       throw;
     } catch (const SetupError& error) {

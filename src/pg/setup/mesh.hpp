@@ -21,7 +21,15 @@ struct Member {
   std::string system_id;
   std::string joined_at;
   std::string state;
+  int streams = 1;  ///< through so many it reads from each other member
   friend bool operator==(const Member&, const Member&) = default;
+};
+
+/// What a mesh asks of the settings of one server.
+struct Demand {
+  int members = 2;
+  int readers = 1;        ///< streams through which others read from it
+  int subscriptions = 1;  ///< streams through which it reads from others
 };
 
 /// A row of meridian.node_facts().
@@ -111,17 +119,22 @@ std::string node_label(const std::string& name);
 std::vector<Member> read_members(Connection& db);
 
 /// Reads the facts of a node after checking that it has the extension in the version of this server, is no standby and
-/// gives superuser rights. `members`: size of the mesh that its settings must serve.
-void load_facts(Node& node, int members);
+/// gives superuser rights.
+void load_facts(Node& node, const Demand& demand = {});
 
 /// Connects by the string and proves that it leads to the calling database.
-std::unique_ptr<Node> connect_here(Session& session, const std::string& dsn, int members, Connection::Origin origin);
+std::unique_ptr<Node> connect_here(Session& session, const std::string& dsn, Connection::Origin origin);
+
+/// The names of the subscriptions through which `reader` reads from the member `writer`.
+std::vector<std::string> subscriptions_of(const Member& reader, int writer);
+/// Of the slots that those use.
+std::vector<std::string> slots_of(const Member& reader);
 
 /// A value as text[] or name[] literal.
 std::string array_literal(const std::vector<std::string>& texts);
 
-/// Waits until `reader`, a member, has applied all that `writer` had committed when this is called. Throws 55000 if it
-/// stands still for a minute.
+/// Waits until `reader`, a member, has applied all that `writer` had committed when this is called, through each of its
+/// streams. Throws 55000 if it stands still for a minute.
 void drain(Session& session, Node& writer, int reader);
 
 }  // namespace meridian::pg::setup

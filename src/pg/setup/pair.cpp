@@ -13,7 +13,7 @@ constexpr milliseconds connect_poll = 50ms;
 
 bool streams_to(Node& writer, int reader) {
   const Rows rows =
-      writer.db.query("SELECT connected FROM meridian.peer_positions('0/0') WHERE id = $1", {std::to_string(reader)});
+      writer.db.query("SELECT complete FROM meridian.peer_positions('0/0') WHERE id = $1", {std::to_string(reader)});
   return rows.count() > 0 && rows.boolean(0, 0);
 }
 
@@ -30,7 +30,7 @@ Table find_table(Node& node, const std::string& name) {
 Pair::Pair(Session& session) : session_(session) {
   const auto& arguments = session.request().arguments;
   const std::string& peer = arguments.at(1);
-  entry_ = connect_here(session, arguments.at(0), 2, Connection::Origin::mesh);
+  entry_ = connect_here(session, arguments.at(0), Connection::Origin::mesh);
   mesh_ = std::make_unique<Mesh>(session, *entry_, Mesh::Absent::skip);
   here_ = mesh_->find(entry_->facts.member);
   const auto& members = mesh_->members();

@@ -35,8 +35,8 @@ void refresh_all(Mesh& mesh) {
   for (const auto& node : mesh.nodes()) {
     for (const auto& peer : mesh.nodes()) {
       if (peer == node) continue;
-      node->db.query("ALTER SUBSCRIPTION meridian_" + std::to_string(peer->member.id) +
-                     " REFRESH PUBLICATION WITH (copy_data = false)");
+      for (const std::string& name : subscriptions_of(node->member, peer->member.id))
+        node->db.query("ALTER SUBSCRIPTION " + name + " REFRESH PUBLICATION WITH (copy_data = false)");
     }
   }
 }
@@ -63,7 +63,7 @@ class Replicate {
 
   void run() {
     const auto& arguments = session_.request().arguments;
-    here_ = connect_here(session_, arguments.at(0), 2, Connection::Origin::mesh);
+    here_ = connect_here(session_, arguments.at(0), Connection::Origin::mesh);
     table_.name = table_name(*here_, session_.request().relation);
     // What speaks against the table itself is said without asking the others.
     check(*here_, array_literal({arguments.begin() + 1, arguments.end()}), session_.request().caller);
@@ -198,8 +198,7 @@ std::string replicate(Session& session) {
 }
 
 std::string unreplicate(Session& session) {
-  const std::unique_ptr<Node> here =
-      connect_here(session, session.request().arguments.at(0), 2, Connection::Origin::mesh);
+  const std::unique_ptr<Node> here = connect_here(session, session.request().arguments.at(0), Connection::Origin::mesh);
   const std::string name = table_name(*here, session.request().relation);
   const Rows owner =
       here->db.query("SELECT pg_has_role($1::name, relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass($2)",

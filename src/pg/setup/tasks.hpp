@@ -7,9 +7,9 @@
 
 namespace meridian::pg::setup {
 
-/// Arguments: name, region, dsn. Result: the member's number.
+/// Arguments: name, region, dsn, streams. Result: the member's number.
 std::string create_node(Session& session);
-/// Arguments: name, region, dsn, via. Result: the member's number.
+/// Arguments: name, region, dsn, via, streams. Result: the member's number.
 std::string join(Session& session);
 /// Arguments: dsn of this member.
 std::string leave(Session& session);
