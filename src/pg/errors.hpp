@@ -13,4 +13,7 @@ inline constexpr int errcode_identity_not_confirmed = MAKE_SQLSTATE('M', 'D', '0
 /// MD020: this server is not a member of a mesh.
 inline constexpr int errcode_not_a_member = MAKE_SQLSTATE('M', 'D', '0', '2', '0');
 
+/// MD030: this node has too few rights to change a bounded column that far; others may have them.
+inline constexpr int errcode_rights_exceeded = MAKE_SQLSTATE('M', 'D', '0', '3', '0');
+
 }  // namespace meridian::pg
