@@ -10,6 +10,7 @@
 #include "pg/identity.hpp"
 #include "pg/keeper.hpp"
 #include "pg/late_insert.hpp"
+#include "pg/rights_queue.hpp"
 #include "pg/row_access.hpp"
 #include "pg/row_plan.hpp"
 #include "pg/row_slots.hpp"
@@ -37,6 +38,7 @@ constexpr SharedMemory shared_memory[] = {
     {stat_tables_shmem_size, stat_tables_shmem_init},
     {late_insert_shmem_size, late_insert_shmem_init},
     {history_limit_shmem_size, history_limit_shmem_init},
+    {rights_queue_shmem_size, rights_queue_shmem_init},
 };
 
 shmem_request_hook_type next_shmem_request_hook = nullptr;
