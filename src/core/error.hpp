@@ -18,6 +18,8 @@ enum class ErrorKind {
   limit_exceeded,    ///< 54000 program_limit_exceeded
   not_additive,      ///< 22004/22003: a counter was asked to hold NULL, NaN or infinity
   out_of_range,      ///< 22003 numeric_value_out_of_range
+  out_of_bounds,     ///< 23514 check_violation: a row was to begin with a value outside the bounds of its column
+  rights_exceeded,   ///< MD040: a bounded column was to change further than this actor may
   against_rule,      ///< 23514 check_violation: a value that only moves one way was asked to move back
 };
 

@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "core/burial.hpp"
+#include "core/rights.hpp"
 
 namespace meridian {
 
@@ -129,6 +130,36 @@ void merge_sets(const RowState& local, const RowState& incoming, Alive alive, co
   merge_dots(Living<SetDot>(local.dots, burial), Living<SetDot>(incoming.dots, burial), local, incoming, out.dots);
 }
 
+/// As contributions_less.
+bool shares_less(std::span<const Share> a, std::span<const Share> b) {
+  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
+    if (is_before(a[i], b[i]) || is_before(b[i], a[i])) return is_before(a[i], b[i]);
+    if (const auto order = compare(a[i].amount, b[i].amount); order != 0) return order < 0;
+    if (a[i].amount.scale() != b[i].amount.scale()) return a[i].amount.scale() < b[i].amount.scale();
+  }
+  return a.size() < b.size();
+}
+
+/// Which of two versions of an entry brings its shares; null if the side does not have it.
+bool takes_incoming_shares(const Entry* mine, const Entry* theirs, std::span<const Share> my_shares,
+                           std::span<const Share> their_shares) {
+  if (mine == nullptr || theirs == nullptr) return mine == nullptr;
+  if (mine->last != theirs->last) return theirs->last > mine->last;
+  return shares_less(my_shares, their_shares);
+}
+
+void merge_shares(const RowState& local, const RowState& incoming, RowState& out) {
+  if (local.shares.empty() && incoming.shares.empty()) return;
+  for (const Entry& entry : out.entries) {
+    const auto mine = shares_of(local, entry.actor, entry.birth);
+    const auto theirs = shares_of(incoming, entry.actor, entry.birth);
+    const bool take_theirs = takes_incoming_shares(find_entry(local, entry.actor, entry.birth),
+                                                   find_entry(incoming, entry.actor, entry.birth), mine, theirs);
+    const auto taken = take_theirs ? theirs : mine;
+    out.shares.insert(out.shares.end(), taken.begin(), taken.end());
+  }
+}
+
 void decide_sets(const RowState& local, const RowState& incoming, const Shape& shape, Merge& result) {
   for (const Slot slot : shape.sets) {
     const bool mine = local.live() && same_set(local, result.state, slot);
@@ -214,6 +245,7 @@ Merge merge(const RowState& local, const RowState& incoming, const Shape& shape,
         [](const LatticeBirth& lattice) { return lattice.birth; }, Verdicts{Take::combine, both ? Take::combine : only},
         result.state.lattices, result.lattices);
     merge_sets(local, incoming, {local_lives, incoming_lives}, burial, result.state);
+    merge_shares(local, incoming, result.state);
     decide_sets(local, incoming, shape, result);
   }
   result.state_changed = result.state != local;

@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "core/error.hpp"
+#include "core/rights.hpp"
 
 namespace meridian {
 
@@ -18,7 +19,7 @@ void check_limits(const Contribution& contribution) {
 
 /// A row whose every slot was written at (birth, stamp, actor).
 RowState written_once(const Shape& shape, Hlc birth, Hlc stamp, Actor actor, std::span<const Contribution> counters,
-                      std::span<const SetContent> sets) {
+                      std::span<const SetContent> sets, std::span<const Contribution> bounded) {
   std::ranges::for_each(counters, check_limits);
   RowState state;
   state.entries.push_back(Entry{actor, birth, stamp, Contributions(counters.begin(), counters.end())});
@@ -27,6 +28,7 @@ RowState written_once(const Shape& shape, Hlc birth, Hlc stamp, Actor actor, std
   state.lattices.reserve(shape.lattices.size());
   for (const Slot slot : shape.lattices) state.lattices.push_back(LatticeBirth{slot, birth});
   for (const SetContent& content : sets) write_set(state, content, actor, birth, stamp);
+  for (const Bound& bound : shape.bounds) begin_bounded(state, bound, bounded);
   return state;
 }
 
@@ -48,6 +50,11 @@ Entry& own_entry(RowState& state, Actor actor, Hlc birth) {
   return *state.entries.insert(position, Entry{actor, birth, never, {}});
 }
 
+void check_stamp(const RowState& state, Hlc stamp) {
+  if (!state.live()) throw std::invalid_argument("update of a dead row state");
+  if (stamp <= state.highest_stamp()) throw std::invalid_argument("update of a row state without a new stamp");
+}
+
 /// Adds the deltas to an actor's contributions. Nothing is changed if a sum exceeds the limits.
 void add(Contributions& contributions, std::span<const Contribution> deltas) {
   Contributions sums;
@@ -61,6 +68,26 @@ void add(Contributions& contributions, std::span<const Contribution> deltas) {
 }
 
 }  // namespace
+
+bool is_before(const Share& a, const Share& b) noexcept {
+  const auto key = [](const Share& share) {
+    return std::tuple(share.actor, share.birth, share.slot, share.maker, share.kind, share.other);
+  };
+  return key(a) < key(b);
+}
+
+const Entry* find_entry(const RowState& state, Actor actor, Hlc birth) noexcept {
+  const auto key = [](const Entry& entry) { return std::pair(entry.actor, entry.birth); };
+  const auto position = std::ranges::lower_bound(state.entries, std::pair(actor, birth), {}, key);
+  return position != state.entries.end() && key(*position) == std::pair(actor, birth) ? &*position : nullptr;
+}
+
+Entry& write_entry(RowState& state, const Shape& shape, Actor actor, Hlc stamp) {
+  check_stamp(state, stamp);
+  Entry& entry = own_entry(state, actor, shape.delete_latest ? first_birth : state.largest_birth());
+  entry.last = stamp;
+  return entry;
+}
 
 Hlc RowState::highest_stamp() const noexcept {
   Hlc highest = never;
@@ -93,23 +120,25 @@ std::optional<Decimal> RowState::counter(Slot slot) const {
 }
 
 RowState state_before_replication(const Shape& shape, std::span<const Contribution> counters,
-                                  std::span<const SetContent> sets) {
-  return written_once(shape, first_birth, never, nobody, counters, sets);
+                                  std::span<const SetContent> sets, std::span<const Contribution> bounded) {
+  return written_once(shape, first_birth, never, nobody, counters, sets, bounded);
 }
 
 RowState insert_row(const Shape& shape, Actor actor, Hlc stamp, std::span<const Contribution> counters,
-                    std::span<const SetContent> sets) {
-  return written_once(shape, shape.delete_latest ? first_birth : stamp, stamp, actor, counters, sets);
+                    std::span<const SetContent> sets, std::span<const Contribution> bounded) {
+  for (const Bound& bound : shape.bounds) check_first_value(bound, bounded);
+  return written_once(shape, shape.delete_latest ? first_birth : stamp, stamp, actor, counters, sets, bounded);
 }
 
 void update_row(RowState& state, const Shape& shape, Actor actor, Hlc stamp, const RowUpdate& update) {
-  if (!state.live()) throw std::invalid_argument("update of a dead row state");
-  if (stamp <= state.highest_stamp()) throw std::invalid_argument("update of a row state without a new stamp");
+  check_stamp(state, stamp);
   const Hlc birth = shape.delete_latest ? first_birth : state.largest_birth();
   std::ranges::for_each(update.deltas, check_limits);  // so that no entry is made for deltas that are refused
+  for (const Bound& bound : shape.bounds) check_rights(state, bound, actor, update.bounded);
   Entry& entry = own_entry(state, actor, birth);
   add(entry.contributions, update.deltas);
   entry.last = stamp;
+  for (const Bound& bound : shape.bounds) change_bounded(state, bound, actor, update.bounded);
   for (const Slot slot : update.groups) at_slot(state.groups, slot) = GroupStamp{slot, birth, stamp, actor};
   for (const Slot slot : update.lattices) at_slot(state.lattices, slot) = LatticeBirth{slot, birth};
   for (const SetContent& content : update.sets) write_set(state, content, actor, birth, stamp);

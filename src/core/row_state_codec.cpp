@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "core/error.hpp"
+#include "core/rights.hpp"
 #include "core/varint.hpp"
 
 namespace meridian {
@@ -18,6 +19,8 @@ constexpr std::uint8_t plain_format = 1;
 constexpr std::uint8_t extended_format = 2;  ///< plain format and sections; only for states that have one
 
 constexpr std::uint64_t section_sets = 1;
+constexpr std::uint64_t section_shares = 2;
+constexpr int share_kind_bits = 3;
 
 constexpr int flag_bits = 4;
 constexpr std::uint64_t flag_one_birth = 1;    ///< all entries are of one life: its birth is written once
@@ -38,7 +41,9 @@ constexpr std::uint64_t stamp_is_birth = 0;
 constexpr std::uint64_t stamp_is_last = 1;
 constexpr std::uint64_t stamp_follows = 2;
 
-std::uint64_t sections_of(const RowState& state) noexcept { return state.sets.empty() ? 0 : section_sets; }
+std::uint64_t sections_of(const RowState& state) noexcept {
+  return (state.sets.empty() ? 0 : section_sets) | (state.shares.empty() ? 0 : section_shares);
+}
 
 /// Milliseconds that all stamps of the state are written relative to.
 std::uint64_t base_of(const RowState& state) noexcept {
@@ -84,14 +89,6 @@ std::uint64_t flags_of(const RowState& state) noexcept {
   return flags;
 }
 
-/// The entry of (actor, birth); the end of the entries if there is none.
-auto find_entry(const RowState& state, Actor actor, Hlc birth) noexcept {
-  const auto key = [](const Entry& entry) { return std::pair(entry.actor, entry.birth); };
-  const auto wanted = std::pair(actor, birth);
-  const auto position = std::ranges::lower_bound(state.entries, wanted, {}, key);
-  return position == state.entries.end() || key(*position) != wanted ? state.entries.end() : position;
-}
-
 std::uint64_t stamp_form(const Entry& entry, Hlc stamp) noexcept {
   if (stamp == entry.birth) return stamp_is_birth;
   return stamp == entry.last ? stamp_is_last : stamp_follows;
@@ -99,10 +96,10 @@ std::uint64_t stamp_form(const Entry& entry, Hlc stamp) noexcept {
 
 /// How a group names its writer, see `explicit_writer`.
 std::uint64_t writer_reference(const RowState& state, const GroupStamp& group) noexcept {
-  const auto position = find_entry(state, group.actor, group.birth);
-  if (position == state.entries.end()) return explicit_writer;
-  const auto index = static_cast<std::uint64_t>(position - state.entries.begin());
-  return 1 + 2 * index + (position->last == group.stamp ? 0 : 1);
+  const Entry* writer = find_entry(state, group.actor, group.birth);
+  if (writer == nullptr) return explicit_writer;
+  const auto index = static_cast<std::uint64_t>(writer - state.entries.data());
+  return 1 + 2 * index + (writer->last == group.stamp ? 0 : 1);
 }
 
 class Encoder {
@@ -133,6 +130,7 @@ class Encoder {
     out_.room_for(2);
     out_.varint(sections);
     if ((sections & section_sets) != 0) put_sets();
+    if ((sections & section_shares) != 0) put_shares();
   }
 
  private:
@@ -193,6 +191,22 @@ class Encoder {
     if (own_birth) put(lattice.birth);
   }
 
+  void put_shares() {
+    for (const Entry& entry : state_.entries) {
+      const auto shares = shares_of(state_, entry.actor, entry.birth);
+      out_.room_for(1);
+      out_.varint(shares.size());
+      for (const Share& share : shares) {
+        out_.room_for(5);
+        out_.varint((std::uint64_t{share.slot} << share_kind_bits) | static_cast<std::uint64_t>(share.kind));
+        put(share.maker);
+        if (names_other(share.kind)) put(share.other);
+        out_.room_for(3);
+        put(share.amount);
+      }
+    }
+  }
+
   void put_sets() {
     out_.varint(state_.sets.size());
     for (const SetLife& life : state_.sets) {
@@ -216,10 +230,10 @@ class Encoder {
       out_.varint(dot.value.size());
       out_.raw(dot.value);
     }
-    const auto entry = find_entry(state_, dot.actor, dot.birth);
+    const Entry* entry = find_entry(state_, dot.actor, dot.birth);
     const std::uint64_t form = stamp_form(*entry, dot.stamp);
     out_.room_for(3);
-    out_.varint((static_cast<std::uint64_t>(entry - state_.entries.begin()) << dot_stamp_bits) | form);
+    out_.varint((static_cast<std::uint64_t>(entry - state_.entries.data()) << dot_stamp_bits) | form);
     if (form == stamp_follows) put(dot.stamp);
   }
 
@@ -250,6 +264,7 @@ class Decoder {
     if (format == extended_format) {
       const std::uint64_t sections = in_.varint();
       if ((sections & section_sets) != 0) read_sets();
+      if ((sections & section_shares) != 0) read_shares();
       if (sections == 0 || sections != sections_of(state_)) Reader::refuse("it is not in canonical form");
     }
     if (in_.remaining() != 0) Reader::refuse("bytes follow its end");
@@ -378,6 +393,25 @@ class Decoder {
     }
   }
 
+  void read_shares() {
+    for (const Entry& entry : state_.entries) {
+      for (std::size_t shares = count(5); shares > 0; --shares) {
+        Share share{.actor = entry.actor, .birth = entry.birth, .maker = {}, .other = {}, .amount = {}};
+        const std::uint64_t head = in_.varint_up_to((max_slot << share_kind_bits) | ((1U << share_kind_bits) - 1));
+        share.slot = static_cast<Slot>(head >> share_kind_bits);
+        const std::uint64_t kind = head & ((1U << share_kind_bits) - 1);
+        if (kind > static_cast<std::uint64_t>(Share::Kind::want_raise)) Reader::refuse("a number is out of range");
+        share.kind = static_cast<Share::Kind>(kind);
+        share.maker = actor();
+        if (names_other(share.kind)) share.other = actor();
+        share.amount = amount();
+        if (!state_.shares.empty() && !is_before(state_.shares.back(), share))
+          Reader::refuse("shares are not in order");
+        state_.shares.push_back(std::move(share));
+      }
+    }
+  }
+
   void read_dot(const SetLife& life) {
     SetDot dot;
     dot.slot = life.slot;
@@ -411,7 +445,7 @@ void encode(const RowState& state, Bytes& out) {
   const std::size_t start = out.size();
   if (state.entries.size() > max_entries) throw Error(ErrorKind::limit_exceeded, "row state has too many entries");
   Encoder(state, out).run();
-  const std::size_t limit = sections_of(state) == 0 ? max_encoded_size : max_encoded_size_with_sets;
+  const std::size_t limit = state.sets.empty() ? max_encoded_size : max_encoded_size_with_sets;
   if (out.size() - start > limit) throw Error(ErrorKind::limit_exceeded, "row state is too large");
 }
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/error.hpp"
+#include "core/rights.hpp"
 #include "core/row_state_codec.hpp"
 
 namespace meridian {
@@ -23,6 +24,10 @@ std::size_t size_limit(const RowState& state) noexcept {
 
 [[noreturn]] void refuse_size() { throw Error(ErrorKind::limit_exceeded, "text of a row state is too large"); }
 
+/// In the order of Share::Kind.
+constexpr std::array<std::string_view, 7> share_kind_names = {
+    " change", " gave lower", " gave raise", " took lower", " took raise", " wants lower", " wants raise"};
+
 /// True if the byte stands for itself between quotes.
 bool is_plain(char byte) noexcept { return byte >= ' ' && byte <= '~' && byte != '"' && byte != '\\'; }
 
@@ -36,6 +41,7 @@ class Printer {
     section("lattices:[", state.lattices);
     section("sets:[", state.sets);
     section("elements:[", state.dots);
+    section("rights:[", state.shares);
     text_ += '}';
     return std::move(text_);
   }
@@ -122,6 +128,23 @@ class Printer {
     print_write(dot.actor, dot.birth, dot.stamp);
   }
 
+  void print(const Share& share) {
+    print(std::uint64_t{share.slot});
+    text_ += ':';
+    print(share.actor);
+    text_ += '@';
+    print(share.birth);
+    text_ += " of ";
+    print(share.maker);
+    text_ += share_kind_names[static_cast<std::size_t>(share.kind)];
+    if (names_other(share.kind)) {
+      text_ += ' ';
+      print(share.other);
+    }
+    text_ += '=';
+    text_ += share.amount.to_string();
+  }
+
   /// Printable ASCII as it is, all else as \x and two digits.
   void print_quoted(std::string_view bytes) {
     constexpr std::string_view digits = "0123456789abcdef";
@@ -155,9 +178,11 @@ class Parser {
     section("lattices:[", state.lattices);
     section("sets:[", state.sets);
     section("elements:[", state.dots);
+    section("rights:[", state.shares);
     expect('}');
     if (!rest_.empty()) refuse("text follows its end");
     if (!sets_are_sound(state)) refuse("an element is newer than its writer");
+    if (!shares_are_sound(state)) refuse("rights of no entry");
   }
 
  private:
@@ -305,6 +330,28 @@ class Parser {
     dot.stamp = stamp();
     if (!dots.empty() && !precedes(dots.back(), dot)) refuse("elements are not in order");
     dots.push_back(std::move(dot));
+  }
+
+  void append(std::vector<Share>& shares) {
+    Share share;
+    share.slot = small_number();
+    expect(':');
+    share.actor = actor();
+    expect('@');
+    share.birth = stamp();
+    expect(" of ");
+    share.maker = actor();
+    const auto name = std::ranges::find_if(share_kind_names, [this](std::string_view text) { return accept(text); });
+    if (name == share_kind_names.end()) refuse("expected what became of the rights");
+    share.kind = static_cast<Share::Kind>(name - share_kind_names.begin());
+    if (names_other(share.kind)) {
+      expect(' ');
+      share.other = actor();
+    }
+    expect('=');
+    share.amount = amount();
+    if (!shares.empty() && !is_before(shares.back(), share)) refuse("rights are not in order");
+    shares.push_back(std::move(share));
   }
 
   std::string quoted() {

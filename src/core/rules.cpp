@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <iterator>
 #include <optional>
 #include <utility>
@@ -16,13 +17,12 @@ constexpr std::size_t max_name_bytes = 63;      // PostgreSQL's NAMEDATALEN - 1
 constexpr std::size_t max_column_rules = 1600;  // PostgreSQL's MaxHeapAttributeNumber
 constexpr std::string_view group_prefix = "group:";
 constexpr std::string_view merge_prefix = "merge:";
+constexpr std::string_view bounded_prefix = "bounded(";
 constexpr std::array<std::string_view, 3> option_names = {"delete", "ids", "row"};
 
 constexpr std::string_view possible_rules =
-    "Possible column rules: lww, group:<name>, counter, max, min, or, and, set, type, merge:<schema>.<function>. "
-    "Options: "
-    "delete=latest|birth, "
-    "ids=global|stepped|keep, row=lww(<column>).";
+    "Possible column rules: lww, group:<name>, counter, max, min, or, and, set, type, bounded(<min>[,<max>]), "
+    "merge:<schema>.<function>. Options: delete=latest|birth, ids=global|stepped|keep, row=lww(<column>).";
 
 constexpr std::array<std::pair<std::string_view, ColumnRule>, 8> plain_rules = {{
     {"lww", ColumnRule::lww},
@@ -141,8 +141,9 @@ class RuleParser {
       set_function(entry, text.substr(merge_prefix.size()));
       return;
     }
-    if (text == "bounded" || text.starts_with("bounded(")) {
-      refuse("rule " + quoted(text) + " is not available in this version");
+    if (text == "bounded" || text.starts_with(bounded_prefix)) {
+      set_bound(entry, text);
+      return;
     }
     refuse("unknown rule " + quoted(text) + " for column " + quoted(entry.column));
   }
@@ -173,6 +174,54 @@ class RuleParser {
     check_name(entry.schema, "schema");
     check_name(entry.function, "function");
     entry.rule = ColumnRule::merge;
+  }
+
+  /// `bounded(min)`, `bounded(min,max)`, and behind either `;member[/epoch]`: who holds the rights of rows from before
+  /// replication.
+  static void set_bound(ColumnRuleEntry& entry, std::string_view text) {
+    constexpr std::string_view form = "Write bounded(<min>) or bounded(<min>,<max>) with numbers, min not above max.";
+    const std::string whole(text);
+    const auto refuse_bound = [&whole, form] { refuse("invalid rule " + quoted(whole), form); };
+    if (!text.starts_with(bounded_prefix) || !text.ends_with(')')) refuse_bound();
+    text = text.substr(bounded_prefix.size(), text.size() - bounded_prefix.size() - 1);
+    const auto semicolon = std::min(text.find(';'), text.size());
+    if (semicolon < text.size()) {
+      const std::optional<Actor> holder = parse_actor(text.substr(semicolon + 1));
+      if (!holder) refuse_bound();
+      entry.bound.holder = *holder;
+    }
+    text = text.substr(0, semicolon);
+    const auto comma = std::min(text.find(','), text.size());
+    try {
+      entry.bound.min = Decimal::parse(trimmed(text.substr(0, comma)));
+      if (comma < text.size()) entry.bound.max = Decimal::parse(trimmed(text.substr(comma + 1)));
+    } catch (const Error&) {
+      refuse_bound();
+    }
+    if (entry.bound.max && compare(*entry.bound.max, entry.bound.min) < 0) refuse_bound();
+    entry.bound.slot = entry.slot;
+    entry.rule = ColumnRule::bounded;
+  }
+
+  static std::string_view trimmed(std::string_view text) noexcept {
+    while (text.starts_with(' ')) text.remove_prefix(1);
+    while (text.ends_with(' ')) text.remove_suffix(1);
+    return text;
+  }
+
+  /// `member[/epoch]`, as in the text of a row state.
+  static std::optional<Actor> parse_actor(std::string_view text) noexcept {
+    const auto slash = std::min(text.find('/'), text.size());
+    std::uint16_t member = 0;
+    std::uint16_t epoch = 0;
+    if (!read_number(text.substr(0, slash), member)) return std::nullopt;
+    if (slash < text.size() && !read_number(text.substr(slash + 1), epoch)) return std::nullopt;
+    return Actor::from_parts(epoch, member);
+  }
+
+  static bool read_number(std::string_view text, std::uint16_t& number) noexcept {
+    const auto result = std::from_chars(text.data(), text.data() + text.size(), number);
+    return result.ec == std::errc{} && result.ptr == text.data() + text.size();
   }
 
   /// Reads one part of a qualified name off the front of `text`.
@@ -258,10 +307,21 @@ std::string part_text(std::string_view part) {
   return part.find_first_of(".\"") != std::string_view::npos ? quoted(part) : std::string(part);
 }
 
+std::string bound_text(const Bound& bound) {
+  std::string text = std::string(bounded_prefix) + bound.min.to_string();
+  if (bound.max) text += ',' + bound.max->to_string();
+  if (bound.holder != nobody) {
+    text += ';' + std::to_string(bound.holder.member());
+    if (bound.holder.epoch() != 0) text += '/' + std::to_string(bound.holder.epoch());
+  }
+  return text + ')';
+}
+
 std::string rule_text(const ColumnRuleEntry& entry) {
   if (entry.rule == ColumnRule::group) return std::string(group_prefix) + entry.group;
   if (entry.rule == ColumnRule::merge)
     return std::string(merge_prefix) + part_text(entry.schema) + '.' + part_text(entry.function);
+  if (entry.rule == ColumnRule::bounded) return bound_text(entry.bound);
   return std::string(std::ranges::find(plain_rules, entry.rule, &decltype(plain_rules)::value_type::second)->first);
 }
 
@@ -296,6 +356,9 @@ Shape TableRules::shape(bool has_default_group) const {
         break;
       case ColumnRule::set:
         add_slot(shape.sets, entry.slot);
+        break;
+      case ColumnRule::bounded:
+        shape.bounds.push_back(entry.bound);
         break;
     }
   }

@@ -1,5 +1,5 @@
 // The rules of a table, as the user writes them: `email=lww`, `address=group:a`, `balance=counter`, `hits=type`,
-// `tags=merge:app.union_tags`, `ids=global`, `delete=latest`, `row=lww(updated_at)`.
+// `stock=bounded(0,100)`, `tags=merge:app.union_tags`, `ids=global`, `delete=latest`, `row=lww(updated_at)`.
 //
 // Rules are validated here as text; whether a rule fits a column's type is the glue's business. The nth rule that names
 // a column defines slot n (1-based, counting column rules only); columns of one named group share the slot of its first
@@ -15,7 +15,7 @@
 
 namespace meridian {
 
-enum class ColumnRule { lww, group, counter, max, min, logical_or, logical_and, set, typed, merge };
+enum class ColumnRule { lww, group, counter, max, min, logical_or, logical_and, set, typed, merge, bounded };
 enum class DeleteMode { by_birth, latest };
 enum class IdMode { unspecified, global, stepped, keep };
 
@@ -25,6 +25,7 @@ struct ColumnRuleEntry {
   std::string group;     ///< name, for ColumnRule::group
   std::string schema;    ///< of `function`
   std::string function;  ///< name, for ColumnRule::merge
+  Bound bound;           ///< for ColumnRule::bounded
   Slot slot = 0;
 };
 

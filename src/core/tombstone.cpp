@@ -68,6 +68,8 @@ void bury(RowState& state, const Shape& shape, const Tombstone& tombstone) {
     keep_only(state.lattices, burial);
     keep_only(state.sets, burial);
     keep_only(state.dots, burial);
+    std::erase_if(state.shares,
+                  [&](const Share& share) { return find_entry(state, share.actor, share.birth) == nullptr; });
   } else {
     state.clear();
   }

@@ -6,6 +6,7 @@
 #include "pg/apply.hpp"
 
 #include "pg/admission.hpp"
+#include "pg/bounded.hpp"
 #include "pg/hlc.hpp"
 #include "pg/identity.hpp"
 #include "pg/parked.hpp"
@@ -45,6 +46,11 @@ WriteResult remove_row(const Arrival& arrival) {
   const WriteResult result = delete_row(&writer, arrival.slots.found);
   end_write(&writer);
   return result;
+}
+
+void notice_rights(Relation relation, const RowPlan* plan, const RowValues& row) {
+  const bool has_bounds = plan->mode == RowMode::state && !plan->shape->bounds.empty();
+  if (has_bounds) notice_wanted_rights(relation, plan, row);
 }
 
 // What a merge or burial decided about the row that is here. As put_row().
@@ -140,6 +146,7 @@ bool merge_into(const Arrival& arrival) {
   if (!carry_out(arrival, verdict, &parked)) return false;
   if (parked) return true;
   note_merge(relation, plan, verdict, local, incoming);
+  if (verdict.action == Action::replace) notice_rights(relation, plan, verdict.row);
   if (may_be_dead) look_again(relation, plan, incoming, tombstone);
   return true;
 }
@@ -156,6 +163,7 @@ bool insert_missing(const Arrival& arrival) {
   if (!put_row(arrival, row, false, &parked)) return false;
   if (parked) return true;
   count_stat(plan->relation, Stat::applied);
+  notice_rights(relation, plan, row);
   if (verdict.conflict) {
     record_conflict(relation, plan,
                     {"delete_update", "incoming", plan->rule_text, delete_side(tombstone),

@@ -1,6 +1,7 @@
 // meridian.canonical_rules(): does each rule fit the table? Asked on every node before anything is changed anywhere.
 #include "core/rules.hpp"
 #include "pg/catalog.hpp"
+#include "pg/identity.hpp"
 #include "pg/merge_function.hpp"
 #include "pg/row_plan.hpp"
 #include "pg/set_values.hpp"
@@ -16,6 +17,8 @@ namespace {
 struct Parsed {
   TableRules rules;
   std::vector<std::string> texts;
+  std::string min;  ///< of the bounded column that is being checked
+  std::string max;
 };
 
 Parsed* parsed = nullptr;
@@ -27,6 +30,25 @@ void parse(const char* const* texts, int count, const char* const* typed, int ty
   std::ranges::sort(columns);  // the order of columns may differ between nodes
   parsed->rules = parse_rules(views, columns);
   parsed->texts = parsed->rules.to_text();
+}
+
+// Rights of rows from before replication belong to who first gave the table its rule: `texts` are the rules that it has
+// already, `self` the member that asks.
+void set_holders(const char* const* texts, int count, Actor self) {
+  const std::vector<std::string_view> views(texts, texts + count);
+  const TableRules before = parse_rules(views);
+  for (ColumnRuleEntry& entry : parsed->rules.columns) {
+    if (entry.rule != ColumnRule::bounded || entry.bound.holder != nobody) continue;
+    const auto known = std::ranges::find(before.columns, entry.column, &ColumnRuleEntry::column);
+    const bool was_bounded = known != before.columns.end() && known->rule == ColumnRule::bounded;
+    entry.bound.holder = was_bounded ? known->bound.holder : self;
+  }
+  parsed->texts = parsed->rules.to_text();
+}
+
+bool has_bounded_column() {
+  return std::ranges::any_of(parsed->rules.columns,
+                             [](const ColumnRuleEntry& entry) { return entry.rule == ColumnRule::bounded; });
 }
 
 [[noreturn]] void refuse(int code, const char* message, const char* hint) {
@@ -116,11 +138,10 @@ void check_counter(Relation relation, Form_pg_attribute attribute) {
            "Counters are smallint, integer, bigint or numeric columns.");
   }
   if (in_check_constraint(relation, name)) {
-    refuse(ERRCODE_FEATURE_NOT_SUPPORTED,
-           psprintf("column \"%s\" is in a CHECK constraint and cannot be a counter", name),
-           "Concurrent changes add up, so their sum may break the constraint on every node. Drop the constraint, or "
-           "keep the "
-           "column last-writer-wins.");
+    refuse(
+        ERRCODE_FEATURE_NOT_SUPPORTED, psprintf("column \"%s\" is in a CHECK constraint and cannot be a counter", name),
+        "Concurrent changes add up, so their sum may break the constraint on every node. Rule bounded(<min>[,<max>]) "
+        "keeps a number within bounds; or drop the constraint.");
   }
   if (DomainHasConstraints(attribute->atttypid)) {
     refuse(
@@ -129,6 +150,55 @@ void check_counter(Relation relation, Form_pg_attribute attribute) {
                  format_type_be(attribute->atttypid)),
         "Concurrent changes add up, so their sum may break the constraint on every node. Use the domain's base type.");
   }
+}
+
+// What the rule's bounds are as values of the column; raises if they are none.
+Datum bound_as_value(Form_pg_attribute attribute, const char* text) {
+  Oid input = InvalidOid;
+  Oid parameter = InvalidOid;
+  getTypeInputInfo(attribute->atttypid, &input, &parameter);
+  return OidInputFunctionCall(input, pstrdup(text), parameter, attribute->atttypmod);
+}
+
+// A row that is out of bounds already would have rights below zero.
+void check_bounded_rows(Relation relation, const char* name, const char* min, const char* max) {
+  const char* column = quote_identifier(name);
+  StringInfoData query;
+  initStringInfo(&query);
+  appendStringInfo(
+      &query, "SELECT FROM %s WHERE %s IS NULL OR %s OPERATOR(pg_catalog.<) %s",
+      quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)), RelationGetRelationName(relation)),
+      column, column, quote_literal_cstr(min));
+  if (max != nullptr) appendStringInfo(&query, " OR %s OPERATOR(pg_catalog.>) %s", column, quote_literal_cstr(max));
+  SPI_connect();
+  const int outcome = SPI_execute(query.data, true, 1);
+  if (outcome != SPI_OK_SELECT) elog(ERROR, "SPI_execute returned %s", SPI_result_code_string(outcome));
+  const bool found = SPI_processed > 0;
+  SPI_finish();
+  if (!found) return;
+  refuse(ERRCODE_CHECK_VIOLATION,
+         psprintf("column \"%s\" of table \"%s\" holds values outside its bounds, or NULLs", name,
+                  RelationGetRelationName(relation)),
+         "Bring the rows within the bounds first, on every node.");
+}
+
+void check_bounded(Relation relation, Form_pg_attribute attribute, const char* min, const char* max) {
+  const char* name = NameStr(attribute->attname);
+  const Oid type = getBaseType(attribute->atttypid);
+  if (type != INT2OID && type != INT4OID && type != INT8OID && type != NUMERICOID) {
+    refuse(ERRCODE_DATATYPE_MISMATCH,
+           psprintf("column \"%s\" has type %s and cannot be bounded", name, format_type_be(attribute->atttypid)),
+           "Bounded columns are smallint, integer, bigint or numeric columns.");
+  }
+  if (DomainHasConstraints(attribute->atttypid)) {
+    refuse(ERRCODE_FEATURE_NOT_SUPPORTED,
+           psprintf("column \"%s\" has domain %s with constraints and cannot be bounded", name,
+                    format_type_be(attribute->atttypid)),
+           "Give the limits to the rule, and use the domain's base type.");
+  }
+  bound_as_value(attribute, min);
+  if (max != nullptr) bound_as_value(attribute, max);
+  check_bounded_rows(relation, name, min, max);
 }
 
 void check_set(Form_pg_attribute attribute) {
@@ -205,6 +275,18 @@ void check_merge(Relation relation, Form_pg_attribute attribute, const char* sch
          "Merges run as the table's owner: GRANT EXECUTE ON FUNCTION ... to that role.");
 }
 
+// Texts of a rule's bounds, for as long as the current call.
+struct BoundTexts {
+  const char* min;
+  const char* max;
+};
+
+BoundTexts bound_texts(const ColumnRuleEntry& entry) {
+  parsed->min = entry.bound.min.to_string();
+  parsed->max = entry.bound.max ? entry.bound.max->to_string() : std::string();
+  return {parsed->min.c_str(), entry.bound.max ? parsed->max.c_str() : nullptr};
+}
+
 void check_column(Relation relation, const ColumnRuleEntry& entry) {
   const char* name = entry.column.c_str();
   const ColumnRule rule = entry.rule;
@@ -219,6 +301,10 @@ void check_column(Relation relation, const ColumnRuleEntry& entry) {
   }
   if (rule == ColumnRule::counter) check_counter(relation, attribute);
   if (rule == ColumnRule::set) check_set(attribute);
+  if (rule == ColumnRule::bounded) {
+    const BoundTexts texts = bound_texts(entry);
+    check_bounded(relation, attribute, texts.min, texts.max);
+  }
   if (rule == ColumnRule::typed) check_typed(relation, attribute);
   if (rule == ColumnRule::merge) check_merge(relation, attribute, entry.schema.c_str(), entry.function.c_str());
   if (rule == ColumnRule::max || rule == ColumnRule::min || rule == ColumnRule::logical_or ||
@@ -233,6 +319,20 @@ void check_row_column(Relation relation, const char* name) {
   refuse(ERRCODE_DATATYPE_MISMATCH,
          psprintf("column \"%s\" has type %s; lww() needs a timestamp", name, format_type_be(attribute->atttypid)),
          "Use a column of type timestamptz or timestamp.");
+}
+
+// The rules that the table's triggers have.
+void find_holders(Relation relation) {
+  if (!has_bounded_column()) return;
+  const char* const* texts = nullptr;
+  int count = 0;
+  for (int i = 0; relation->trigdesc != nullptr && i < relation->trigdesc->numtriggers; ++i) {
+    const Trigger* trigger = &relation->trigdesc->triggers[i];
+    if (std::strcmp(trigger->tgname, apply_trigger_name) != 0 || is_lww_function(trigger->tgfoid)) continue;
+    texts = const_cast<const char* const*>(trigger->tgargs);
+    count = trigger->tgnargs;
+  }
+  set_holders(texts, count, is_member() ? local_actor() : nobody);
 }
 
 void check_rules(Relation relation) {
@@ -267,6 +367,7 @@ MERIDIAN_FUNCTION(meridian_canonical_rules)
   }
   auto** typed = static_cast<const char**>(palloc(sizeof(char*) * (RelationGetNumberOfAttributes(relation) + 1)));
   parse(texts, count, typed, find_typed_columns(relation, typed));
+  find_holders(relation);
   check_rules(relation);
   relation_close(relation, AccessShareLock);
   const int rule_count = static_cast<int>(parsed->texts.size());

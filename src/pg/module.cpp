@@ -14,6 +14,7 @@
 #include "pg/late_insert.hpp"
 #include "pg/read_after.hpp"
 #include "pg/receive.hpp"
+#include "pg/rights_queue.hpp"
 #include "pg/row_access.hpp"
 #include "pg/row_plan.hpp"
 #include "pg/row_slots.hpp"
@@ -46,6 +47,7 @@ constexpr SharedMemory shared_memory[] = {
     {token_shmem_size, token_shmem_init},
     {wait_shmem_size, wait_shmem_init},
     {heartbeat_shmem_size, heartbeat_shmem_init},
+    {rights_queue_shmem_size, rights_queue_shmem_init},
 };
 
 shmem_request_hook_type next_shmem_request_hook = nullptr;

@@ -86,6 +86,10 @@ std::uint16_t position(const boost::container::small_vector_base<Slot>& slots, S
   return static_cast<std::uint16_t>(std::lower_bound(slots.begin(), slots.end(), slot) - slots.begin());
 }
 
+std::size_t position(const std::vector<Bound>& bounds, Slot slot) {
+  return static_cast<std::size_t>(std::ranges::find(bounds, slot, &Bound::slot) - bounds.begin());
+}
+
 std::uint16_t position(const Shape& shape, ColumnRule rule, Slot slot) {
   switch (rule) {
     case ColumnRule::lww:
@@ -93,6 +97,8 @@ std::uint16_t position(const Shape& shape, ColumnRule rule, Slot slot) {
       return position(shape.groups, slot);
     case ColumnRule::counter:
       return position(shape.counters, slot);
+    case ColumnRule::bounded:
+      return static_cast<std::uint16_t>(shape.counters.size() + position(shape.bounds, slot));
     case ColumnRule::set:
       return position(shape.sets, slot);
     default:
@@ -145,7 +151,8 @@ void check_ruled_column(Relation relation, Form_pg_attribute attribute, ColumnRu
   const bool truth = rule == ColumnRule::logical_or || rule == ColumnRule::logical_and;
   const bool merges = rule != ColumnRule::typed || explicit_type(type) != TypeKind::none;
   const bool fits_set = rule != ColumnRule::set || is_set_type(type);
-  if ((rule != ColumnRule::counter || number) && (!truth || type == BOOLOID) && merges && fits_set) return;
+  const bool adds_up = rule == ColumnRule::counter || rule == ColumnRule::bounded;
+  if ((!adds_up || number) && (!truth || type == BOOLOID) && merges && fits_set) return;
   ereport(ERROR,
           (errcode(ERRCODE_DATATYPE_MISMATCH),
            errmsg("column \"%s\" of table \"%s\" has type %s, which its rule does not fit", NameStr(attribute->attname),
@@ -238,7 +245,8 @@ void plan_rules(Relation relation, const Trigger* trigger, RowPlan* plan) {
   callback->arg = compiled.shape;
   MemoryContextRegisterResetCallback(plan->context, callback);
   plan->shape = compiled.shape;
-  plan->counter_attnums = static_cast<AttrNumber*>(palloc0(sizeof(AttrNumber) * (compiled.shape->counters.size() + 1)));
+  plan->number_count = static_cast<int>(compiled.shape->counters.size() + compiled.shape->bounds.size());
+  plan->number_attnums = static_cast<AttrNumber*>(palloc0(sizeof(AttrNumber) * (plan->number_count + 1)));
   plan->set_attnums = static_cast<AttrNumber*>(palloc0(sizeof(AttrNumber) * (compiled.shape->sets.size() + 1)));
   for (int i = 0; i < compiled.column_count; ++i) {
     const AttrNumber attnum = get_attnum(RelationGetRelid(relation), compiled.columns[i].name);
@@ -247,7 +255,8 @@ void plan_rules(Relation relation, const Trigger* trigger, RowPlan* plan) {
     column->rule = compiled.columns[i].rule;
     column->index = compiled.columns[i].index;
     if (column->rule == ColumnRule::typed) column->type_kind = explicit_type(column->base_type);
-    if (column->rule == ColumnRule::counter) plan->counter_attnums[column->index] = attnum;
+    if (column->rule == ColumnRule::counter || column->rule == ColumnRule::bounded)
+      plan->number_attnums[column->index] = attnum;
     if (column->rule == ColumnRule::set) plan->set_attnums[column->index] = attnum;
     if (column->rule == ColumnRule::max || column->rule == ColumnRule::min) {
       const Oid type = TupleDescAttr(descriptor, attnum - 1)->atttypid;

@@ -24,7 +24,7 @@ inline constexpr char state_column_name[] = "_meridian";
 struct ColumnPlan {
   AttrNumber attnum;
   ColumnRule rule;      ///< columns without a rule: lww in the default group
-  std::uint16_t index;  ///< into Shape::groups, ::counters, ::lattices or ::sets
+  std::uint16_t index;  ///< into Shape::groups, ::lattices or ::sets, or RowPlan::number_attnums
   bool skip;            ///< dropped, generated, or the state column itself
   bool is_key;
   bool is_varlena;
@@ -60,8 +60,10 @@ struct RowPlan {
   int column_count;     ///< physical, including dropped columns
   ColumnPlan* columns;  ///< by attnum - 1
   const Shape* shape;
-  AttrNumber* counter_attnums;  ///< by index in Shape::counters
-  AttrNumber* set_attnums;      ///< by index in Shape::sets
+  /// Columns whose value the state gives: by index in Shape::counters, and behind them in Shape::bounds.
+  AttrNumber* number_attnums;
+  int number_count;
+  AttrNumber* set_attnums;  ///< by index in Shape::sets
   Oid key_index;
   int key_count;
   KeyColumn* keys;

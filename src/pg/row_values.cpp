@@ -160,36 +160,36 @@ bool same_key(const RowPlan* plan, const RowValues& a, const RowValues& b) {
   return true;
 }
 
-Number* allocate_counters(const RowPlan* plan) {
-  return static_cast<Number*>(palloc0(sizeof(Number) * (plan->shape->counters.size() + 1)));
+Number* allocate_numbers(const RowPlan* plan) {
+  return static_cast<Number*>(palloc0(sizeof(Number) * (plan->number_count + 1)));
 }
 
-Number* read_counters(const RowPlan* plan, const RowValues& row) {
-  Number* counters = allocate_counters(plan);
-  for (std::size_t c = 0; c < plan->shape->counters.size(); ++c) {
-    const AttrNumber column = plan->counter_attnums[c];
-    if (!row.nulls[column - 1]) counters[c] = number_of(row.values[column - 1], plan->columns[column - 1].base_type);
+Number* read_numbers(const RowPlan* plan, const RowValues& row) {
+  Number* numbers = allocate_numbers(plan);
+  for (int n = 0; n < plan->number_count; ++n) {
+    const AttrNumber column = plan->number_attnums[n];
+    if (!row.nulls[column - 1]) numbers[n] = number_of(row.values[column - 1], plan->columns[column - 1].base_type);
   }
-  return counters;
+  return numbers;
 }
 
 ImageState read_image(Relation relation, const RowPlan* plan, const RowValues& row) {
   const int i = plan->state_attnum - 1;
-  if (row.nulls[i]) return {{}, read_counters(plan, row), read_sets(relation, plan, row)};
+  if (row.nulls[i]) return {{}, read_numbers(plan, row), read_sets(relation, plan, row)};
   auto* state = reinterpret_cast<struct varlena*>(PG_DETOAST_DATUM_PACKED(row.values[i]));
   return {{reinterpret_cast<const std::byte*>(VARDATA_ANY(state)), VARSIZE_ANY_EXHDR(state)}, nullptr, nullptr};
 }
 
-void write_counters(const RowPlan* plan, const Number* counters, RowValues* row) {
-  for (std::size_t c = 0; c < plan->shape->counters.size(); ++c) {
-    const AttrNumber column = plan->counter_attnums[c];
+void write_numbers(const RowPlan* plan, const Number* numbers, RowValues* row) {
+  for (int n = 0; n < plan->number_count; ++n) {
+    const AttrNumber column = plan->number_attnums[n];
     const int i = column - 1;
-    row->nulls[i] = counters[c].kind == Number::Kind::null;
+    row->nulls[i] = numbers[n].kind == Number::Kind::null;
     if (row->nulls[i]) {
       row->values[i] = 0;
       continue;
     }
-    row->values[i] = datum_of(counters[c], plan->columns[i].base_type, plan->columns[i].base_typmod);
+    row->values[i] = datum_of(numbers[n], plan->columns[i].base_type, plan->columns[i].base_typmod);
   }
 }
 

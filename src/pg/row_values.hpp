@@ -26,14 +26,14 @@ int compare_portably(Relation relation, AttrNumber column, const RowValues& a, c
 /// True if the primary keys are equal by the key's own operators.
 bool same_key(const RowPlan* plan, const RowValues& a, const RowValues& b);
 
-/// State, counters and sets of a row. The columns are only read if the state is NULL.
+/// State, numbers (counters and bounded columns) and sets of a row. The columns are only read if the state is NULL.
 ImageState read_image(Relation relation, const RowPlan* plan, const RowValues& row);
-Number* read_counters(const RowPlan* plan, const RowValues& row);
-Number* allocate_counters(const RowPlan* plan);
+Number* read_numbers(const RowPlan* plan, const RowValues& row);
+Number* allocate_numbers(const RowPlan* plan);
 
-/// Writes counter values into the row, clamped to what the column's type can hold: a sum of contributions may exceed
-/// it, and a merge must not fail. The state keeps the exact contributions.
-void write_counters(const RowPlan* plan, const Number* counters, RowValues* row);
+/// Writes the values of counters and bounded columns into the row, clamped to what the column's type can hold: a sum of
+/// contributions may exceed it, and a merge must not fail. The state keeps the exact contributions.
+void write_numbers(const RowPlan* plan, const Number* numbers, RowValues* row);
 void write_state(const RowPlan* plan, StateBytes state, RowValues* row);
 
 /// Texts that travel or are kept must not depend on a session's settings: pins DateStyle and the like until

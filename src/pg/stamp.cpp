@@ -6,6 +6,7 @@
 // delete and an insert; where it moves the row to another partition, PostgreSQL makes it one.
 #include "pg/stamp.hpp"
 
+#include "pg/bounded.hpp"
 #include "pg/hlc.hpp"
 #include "pg/identity.hpp"
 #include "pg/late_insert.hpp"
@@ -25,7 +26,7 @@ struct Changes {
   int group_count;
   Slot* lattices;
   int lattice_count;
-  bool counters;
+  bool numbers;
   bool sets;
   SetColumn* set_columns;  ///< those that changed are given
 };
@@ -97,8 +98,8 @@ Changes find_changes(Relation relation, const RowPlan* plan, const RowValues& ol
   for (int i = 0; i < plan->column_count; ++i) {
     const ColumnPlan& column = plan->columns[i];
     if (column.skip || same_image(relation, column.attnum, old_row, *new_row)) continue;
-    if (column.rule == ColumnRule::counter) {
-      changes.counters = true;
+    if (column.rule == ColumnRule::counter || column.rule == ColumnRule::bounded) {
+      changes.numbers = true;
     } else if (column.rule == ColumnRule::set) {
       *rewritten = true;
       const SetColumn set = normalize_set(relation, plan, column.attnum, !old_row.nulls[i], new_row);
@@ -177,9 +178,9 @@ HeapTuple stamp_state_insert(Relation relation, const RowPlan* plan, HeapTuple t
   begin_insert();
   fetch_external_values(relation, plan, &row);
   absorb_typed(relation, plan, nullptr, &row);
-  const Number* counters = read_counters(plan, row);
+  const Number* numbers = read_numbers(plan, row);
   const SetColumn* sets = normalize_sets(relation, plan, &row);
-  write_state(plan, stamp_insert(*plan->shape, actor, tick(), counters, sets), &row);
+  write_state(plan, stamp_insert(*plan->shape, actor, tick(), numbers, sets), &row);
   count_stat(plan->relation, Stat::stamped);
   return form(relation, row);
 }
@@ -198,7 +199,7 @@ HeapTuple stamp_state_update(Relation relation, const RowPlan* plan, HeapTuple o
   const bool combined = plan->has_merge_function && keep_inflationary(relation, plan, early, old_row, &new_row);
   bool rewritten = absorbed || combined;
   const Changes changes = find_changes(relation, plan, old_row, &new_row, &rewritten);
-  if (changes.group_count == 0 && changes.lattice_count == 0 && !changes.counters && !changes.sets) {
+  if (changes.group_count == 0 && changes.lattice_count == 0 && !changes.numbers && !changes.sets) {
     return keep_state(relation, plan, old_row, &new_row, new_tuple, rewritten);
   }
   const Hlc stamp = plan->has_merge_function ? early : tick();
@@ -207,32 +208,63 @@ HeapTuple stamp_state_update(Relation relation, const RowPlan* plan, HeapTuple o
                            .group_count = changes.group_count,
                            .lattices = changes.lattices,
                            .lattice_count = changes.lattice_count,
-                           .before = read_counters(plan, old_row),
-                           .after = read_counters(plan, new_row),
+                           .before = read_numbers(plan, old_row),
+                           .after = read_numbers(plan, new_row),
                            .sets = changes.set_columns};
   const ImageState old_image = read_image(relation, plan, old_row);
   StateBytes state;
-  Number* counters = allocate_counters(plan);
+  if (!plan->shape->bounds.empty() && changes.numbers)
+    require_rights(relation, plan, actor, old_row, old_image, change);
+  Number* numbers = allocate_numbers(plan);
   Hlc exceed;
-  if (!stamp_update(*plan->shape, actor, stamp, old_image, change, &state, counters, &exceed)) {
+  if (!stamp_update(*plan->shape, actor, stamp, old_image, change, &state, numbers, &exceed)) {
     // The clock has seen every stamp that was merged here; only a row copied in by hand can be ahead of it.
     const Hlc above = tick(exceed);
-    stamp_update(*plan->shape, actor, above, old_image, change, &state, counters, &exceed);
+    stamp_update(*plan->shape, actor, above, old_image, change, &state, numbers, &exceed);
   }
   write_state(plan, state, &new_row);
   if (old_row.nulls[plan->state_attnum - 1]) normalize_unchanged_sets(relation, plan, changes, &new_row);
-  if (changes.counters) write_counters(plan, counters, &new_row);
+  if (changes.numbers) write_numbers(plan, numbers, &new_row);
   fetch_external_values(relation, plan, &new_row);
+  if (!plan->shape->bounds.empty()) notice_wanted_rights(relation, plan, new_row);
   count_stat(plan->relation, Stat::stamped);
   return form(relation, new_row);
+}
+
+bool stamp_rights(Relation relation, const RowPlan* plan, const RightsMove& move, RowValues* row) {
+  const ImageState image = read_image(relation, plan, *row);
+  const Actor actor = local_actor();
+  StateBytes state;
+  Hlc exceed;
+  Moved moved = move_rights(*plan->shape, actor, tick(), image, move, &state, &exceed);
+  if (moved == Moved::stamp_too_old) {
+    const Hlc above = tick(exceed);
+    moved = move_rights(*plan->shape, actor, above, image, move, &state, &exceed);
+  }
+  if (moved != Moved::done) return false;
+  const bool was_there_before = row->nulls[plan->state_attnum - 1];
+  write_state(plan, state, row);
+  if (was_there_before && !plan->shape->sets.empty()) {
+    const Changes none{.groups = nullptr,
+                       .group_count = 0,
+                       .lattices = nullptr,
+                       .lattice_count = 0,
+                       .numbers = false,
+                       .sets = false,
+                       .set_columns = allocate_sets(plan)};
+    normalize_unchanged_sets(relation, plan, none, row);
+  }
+  fetch_external_values(relation, plan, row);
+  count_stat(plan->relation, Stat::stamped);
+  return true;
 }
 
 void restamp_state_insert(Relation relation, const RowPlan* plan, const TombstoneData& tombstone, RowValues* row) {
   fetch_external_values(relation, plan, row);
   const Hlc above{std::max(tombstone.stamp.value, tombstone.floor.value)};
-  const Number* counters = read_counters(plan, *row);
+  const Number* numbers = read_numbers(plan, *row);
   const SetColumn* sets = normalize_sets(relation, plan, row);
-  write_state(plan, stamp_insert(*plan->shape, local_actor(), tick(above), counters, sets), row);
+  write_state(plan, stamp_insert(*plan->shape, local_actor(), tick(above), numbers, sets), row);
 }
 
 void stamp_state_delete(Relation relation, const RowPlan* plan, HeapTuple tuple) {

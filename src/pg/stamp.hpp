@@ -1,6 +1,7 @@
 // Stamping of local writes: what the triggers do when a user, not a peer, writes a row.
 #pragma once
 
+#include "pg/rights_ops.hpp"
 #include "pg/row_values.hpp"
 
 namespace meridian::pg {
@@ -12,6 +13,9 @@ void stamp_state_delete(Relation relation, const RowPlan* plan, HeapTuple tuple)
 
 /// A row that this transaction inserted is stamped once more, above a tombstone (late_insert.hpp).
 void restamp_state_insert(Relation relation, const RowPlan* plan, const TombstoneData& tombstone, RowValues* row);
+
+/// Writes a move of rights into the state of a row that is there, and nothing else. False if there is nothing to do.
+bool stamp_rights(Relation relation, const RowPlan* plan, const RightsMove& move, RowValues* row);
 
 /// lww('column') tables.
 HeapTuple stamp_timestamp_insert(Relation relation, const RowPlan* plan, HeapTuple tuple);

@@ -29,7 +29,7 @@ Take break_tie(Relation relation, const RowPlan* plan, std::uint16_t group, cons
 Decisions allocate_decisions(const RowPlan* plan) {
   Decisions decisions{.groups = static_cast<Take*>(palloc0(plan->shape->groups.size() + 1)),
                       .lattices = static_cast<Take*>(palloc0(plan->shape->lattices.size() + 1)),
-                      .counters = allocate_counters(plan)};
+                      .numbers = allocate_numbers(plan)};
   if (plan->shape->sets.empty()) return decisions;
   decisions.set_takes = static_cast<Take*>(palloc0(plan->shape->sets.size()));
   decisions.sets = allocate_sets(plan);
@@ -63,6 +63,7 @@ bool takes_incoming(const ColumnPlan& column, const Decisions& decisions, bool h
     case ColumnRule::group:
       return decisions.groups[column.index] == Take::incoming;
     case ColumnRule::counter:
+    case ColumnRule::bounded:
       return false;
     case ColumnRule::set:
       return decisions.set_takes[column.index] == Take::incoming;
@@ -105,14 +106,14 @@ bool may_rise(Relation relation, const RowPlan* plan, const Decisions& decisions
   return false;
 }
 
-// Somebody wrote with the triggers off: a counter's value is no longer the sum that the state says.
-bool counters_went_astray(Relation relation, const RowPlan* plan, const Decisions& decisions, const RowValues& local) {
+// Somebody wrote with the triggers off: a value is no longer what the state says.
+bool numbers_went_astray(Relation relation, const RowPlan* plan, const Decisions& decisions, const RowValues& local) {
   // What a NULL state stands for is read from the values themselves.
-  if (plan->shape->counters.empty() || local.nulls[plan->state_attnum - 1]) return false;
-  RowValues summed = copy_values(plan, local);
-  write_counters(plan, decisions.counters, &summed);
-  for (std::size_t c = 0; c < plan->shape->counters.size(); ++c) {
-    if (!same_image(relation, plan->counter_attnums[c], local, summed)) return true;
+  if (plan->number_count == 0 || local.nulls[plan->state_attnum - 1]) return false;
+  RowValues right = copy_values(plan, local);
+  write_numbers(plan, decisions.numbers, &right);
+  for (int n = 0; n < plan->number_count; ++n) {
+    if (!same_image(relation, plan->number_attnums[n], local, right)) return true;
   }
   return false;
 }
@@ -144,7 +145,7 @@ Verdict by_state::merge_rows(Relation relation, const RowPlan* plan, const RowVa
   verdict.merged = verdict.conflict;
   verdict.kind = merge.strangers ? "insert_insert" : "update_update";
   verdict.winner = winner_of(merge);
-  bool changed = merge.state_changed || values_differ || counters_went_astray(relation, plan, decisions, local);
+  bool changed = merge.state_changed || values_differ || numbers_went_astray(relation, plan, decisions, local);
   const bool look_closer = !shape.sets.empty() || may_rise(relation, plan, decisions, local, incoming);
   if (!changed && !look_closer) {
     verdict.action = Action::keep;
@@ -154,7 +155,7 @@ Verdict by_state::merge_rows(Relation relation, const RowPlan* plan, const RowVa
   // Two rows from before replication stay one: NULL, whichever arrived first.
   const int state = plan->state_attnum - 1;
   if (!local.nulls[state] || !incoming.nulls[state]) write_state(plan, merge.state, &verdict.row);
-  write_counters(plan, decisions.counters, &verdict.row);
+  write_numbers(plan, decisions.numbers, &verdict.row);
   changed = write_sets(relation, plan, decisions, local, &verdict.row) || changed;
   changed = take_values(relation, plan, decisions, local, incoming, &verdict.row) || changed;
   verdict.action = changed ? Action::replace : Action::keep;
@@ -179,7 +180,7 @@ Verdict by_state::bury_row(Relation relation, const RowPlan* plan, const RowValu
   verdict.action = Action::replace;
   verdict.row = copy_values(plan, row);
   write_state(plan, rest.state, &verdict.row);
-  write_counters(plan, decisions.counters, &verdict.row);
+  write_numbers(plan, decisions.numbers, &verdict.row);
   write_sets(relation, plan, decisions, row, &verdict.row);
   return verdict;
 }

@@ -9,7 +9,9 @@
 
 #include "core/error.hpp"
 #include "core/quiet_state.hpp"
+#include "core/rights.hpp"
 #include "core/row_state_codec.hpp"
+#include "pg/state_scratch.hpp"
 
 namespace meridian::pg {
 namespace {
@@ -62,12 +64,40 @@ std::optional<Decimal> to_decimal(const Number& number) {
   return std::nullopt;
 }
 
-Contributions contributions(const Shape& shape, const Number* counters) {
-  Contributions result;
-  for (std::size_t i = 0; i < shape.counters.size(); ++i) {
-    if (auto amount = to_decimal(counters[i])) result.push_back({shape.counters[i], *amount});
+// NaN and infinities cannot be added up.
+bool is_countable(const Number& number) {
+  if (number.kind != Number::Kind::text) return true;
+  const char first = number.text[number.text[0] == '-'];
+  return first >= '0' && first <= '9';
+}
+
+// Amounts of counters and of bounded columns; columns that are NULL are left out.
+struct Amounts {
+  Contributions counters;
+  Contributions bounded;
+};
+
+std::size_t number_count(const Shape& shape) { return shape.counters.size() + shape.bounds.size(); }
+
+// `amount(i)` is the amount of the ith number, or nothing.
+template <typename Amount>
+Amounts collect(const Shape& shape, Amount amount) {
+  Amounts result;
+  const std::size_t counters = shape.counters.size();
+  for (std::size_t i = 0; i < number_count(shape); ++i) {
+    const std::optional<Decimal> value = amount(i);
+    if (!value) continue;
+    if (i < counters) {
+      result.counters.push_back({shape.counters[i], *value});
+    } else {
+      result.bounded.push_back({shape.bounds[i - counters].slot, *value});
+    }
   }
   return result;
+}
+
+Amounts amounts_of(const Shape& shape, const Number* numbers) {
+  return collect(shape, [numbers](std::size_t i) { return to_decimal(numbers[i]); });
 }
 
 // The sets that are given and not NULL.
@@ -89,25 +119,14 @@ std::vector<SetContent> contents(const Shape& shape, const SetColumn* sets) {
 // Boost 1.74's iterators do not model the standard's contiguous range.
 std::span<const Contribution> view(const Contributions& amounts) { return {amounts.data(), amounts.size()}; }
 
-// Counters of a row from before replication. NaN and infinities, which cannot be added up, count as NULL: reading must
-// not fail.
-Contributions countable(const Shape& shape, const Number* counters) {
-  Contributions result;
-  for (std::size_t i = 0; i < shape.counters.size(); ++i) {
-    const Number& number = counters[i];
-    if (number.kind == Number::Kind::text &&
-        !(number.text[number.text[0] == '-'] >= '0' && number.text[number.text[0] == '-'] <= '9'))
-      continue;
-    if (auto amount = to_decimal(number)) result.push_back({shape.counters[i], *amount});
-  }
-  return result;
-}
-
 RowState read(const Shape& shape, const ImageState& image) {
   if (image.state.data != nullptr) return decode({image.state.data, image.state.size});
-  const Contributions counters = countable(shape, image.counters);
-  if (shape.sets.empty()) return state_before_replication(shape, view(counters));
-  return state_before_replication(shape, view(counters), contents(shape, image.sets));
+  // What cannot be added up counts as NULL: reading must not fail.
+  const Amounts amounts = collect(shape, [&](std::size_t i) {
+    return is_countable(image.numbers[i]) ? to_decimal(image.numbers[i]) : std::nullopt;
+  });
+  const std::vector<SetContent> sets = shape.sets.empty() ? std::vector<SetContent>{} : contents(shape, image.sets);
+  return state_before_replication(shape, view(amounts.counters), sets, view(amounts.bounded));
 }
 
 // Makes `memory` that of the given bytes, which must not be NULL.
@@ -158,22 +177,24 @@ TombstoneData put(const Tombstone& tombstone) {
   return {tombstone.floor, tombstone.stamp, tombstone.actor, put(seen_as_state(tombstone))};
 }
 
-// Texts of different counters stay valid together until the next call.
-void put_counters(const Shape& shape, const RowState& state, Number* out) {
+// Texts of different numbers stay valid together until the next call.
+void put_numbers(const Shape& shape, const RowState& state, Number* out) {
   std::vector<std::string>& texts = scratch().texts;
-  texts.resize(shape.counters.size());
-  for (std::size_t i = 0; i < shape.counters.size(); ++i) {
-    const std::optional<Decimal> sum = state.counter(shape.counters[i]);
+  texts.resize(number_count(shape));
+  const std::size_t counters = shape.counters.size();
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    const std::optional<Decimal> value =
+        i < counters ? state.counter(shape.counters[i]) : bounded_value(state, shape.bounds[i - counters]);
     out[i] = Number{};
-    if (!sum) continue;
-    if (sum->scale() == 0) {
-      if (auto integer = sum->to_int64()) {
+    if (!value) continue;
+    if (value->scale() == 0) {
+      if (auto integer = value->to_int64()) {
         out[i].kind = Number::Kind::integer;
         out[i].integer = *integer;
         continue;
       }
     }
-    texts[i] = sum->to_string();
+    texts[i] = value->to_string();
     out[i].kind = Number::Kind::text;
     out[i].text = texts[i].c_str();
     out[i].length = texts[i].size();
@@ -211,21 +232,22 @@ bool same_dots(const RowState& a, const RowState& b, Slot slot) {
   return is_written(a, slot) == is_written(b, slot) && std::ranges::equal(dots_of(a, slot), dots_of(b, slot));
 }
 
-// NEW - OLD per counter. A counter that becomes NULL would have to forget what other nodes added.
-Contributions deltas(const Shape& shape, const LocalChange& change) {
-  Contributions result;
-  for (std::size_t i = 0; i < shape.counters.size(); ++i) {
+// NEW - OLD per number. One that becomes NULL would have to forget what other nodes added.
+Amounts deltas(const Shape& shape, const LocalChange& change) {
+  return collect(shape, [&](std::size_t i) -> std::optional<Decimal> {
     const std::optional<Decimal> before = to_decimal(change.before[i]);
     const std::optional<Decimal> after = to_decimal(change.after[i]);
-    if (!after) {
-      if (!before) continue;
-      throw Error(ErrorKind::not_additive, "a counter column cannot be set to NULL",
+    if (!after && before) {
+      const bool is_counter = i < shape.counters.size();
+      throw Error(ErrorKind::not_additive,
+                  is_counter ? "a counter column cannot be set to NULL" : "a bounded column cannot be set to NULL",
                   "Set it to 0, or write it as column = column - column.");
     }
+    if (!after) return std::nullopt;
     const Decimal delta = before ? *after - *before : *after;
-    if (!before || !delta.is_zero()) result.push_back({shape.counters[i], delta});
-  }
-  return result;
+    if (before && delta.is_zero()) return std::nullopt;
+    return delta;
+  });
 }
 
 // True if the state's author had seen the write of `actor` at `stamp`.
@@ -254,7 +276,7 @@ bool share_an_entry(const RowState& a, const RowState& b) {
 
 bool has_default_group_only(const Shape& shape) {
   return shape.groups.size() == 1 && shape.groups.front() == default_group && shape.counters.empty() &&
-         shape.lattices.empty() && shape.sets.empty();
+         shape.lattices.empty() && shape.sets.empty() && shape.bounds.empty();
 }
 
 // The commonest merge: the writer of the incoming image had seen what is here.
@@ -285,25 +307,32 @@ void note_losses(const RowState& local, const RowState& incoming, const SlotDeci
 
 }  // namespace
 
-StateBytes stamp_insert(const Shape& shape, Actor actor, Hlc stamp, const Number* counters, const SetColumn* sets) {
-  const Contributions amounts = contributions(shape, counters);
-  return put(insert_row(shape, actor, stamp, view(amounts), contents(shape, sets)));
+RowState read_state(const Shape& shape, const ImageState& image) { return read(shape, image); }
+
+StateBytes put_state(const RowState& state) { return put(state); }
+
+Contributions bounded_deltas(const Shape& shape, const LocalChange& change) { return deltas(shape, change).bounded; }
+
+StateBytes stamp_insert(const Shape& shape, Actor actor, Hlc stamp, const Number* numbers, const SetColumn* sets) {
+  const Amounts amounts = amounts_of(shape, numbers);
+  return put(insert_row(shape, actor, stamp, view(amounts.counters), contents(shape, sets), view(amounts.bounded)));
 }
 
 bool stamp_update(const Shape& shape, Actor actor, Hlc stamp, const ImageState& old_row, const LocalChange& change,
-                  StateBytes* state_out, Number* counters_out, Hlc* exceed) {
+                  StateBytes* state_out, Number* numbers_out, Hlc* exceed) {
   RowState state = read(shape, old_row);
   *exceed = state.highest_stamp();
   if (stamp <= *exceed) return false;
-  const Contributions amounts = deltas(shape, change);
+  const Amounts amounts = deltas(shape, change);
   const std::vector<SetContent> sets = contents(shape, change.sets);
   update_row(state, shape, actor, stamp,
              {.groups = {change.groups, static_cast<std::size_t>(change.group_count)},
-              .deltas = view(amounts),
+              .deltas = view(amounts.counters),
               .lattices = {change.lattices, static_cast<std::size_t>(change.lattice_count)},
-              .sets = sets});
+              .sets = sets,
+              .bounded = view(amounts.bounded)});
   *state_out = put(state);
-  put_counters(shape, state, counters_out);
+  put_numbers(shape, state, numbers_out);
   return true;
 }
 
@@ -339,7 +368,7 @@ MergeResult merge_states(const Shape& shape, const ImageState& local, const Imag
       if (decision.slot == shape.lattices[i]) out.lattices[i] = decision.take;
     }
   }
-  put_counters(shape, merged.state, out.counters);
+  put_numbers(shape, merged.state, out.numbers);
   if (!shape.sets.empty()) {
     // Rows from before replication may hold their elements in any order.
     const bool any_order = local.state.data == nullptr || incoming.state.data == nullptr;
@@ -362,7 +391,7 @@ MergeResult bury_state(const Shape& shape, const ImageState& image, const Tombst
   const RowState before = read(shape, image);
   RowState state = before;
   bury(state, shape, read(tombstone));
-  put_counters(shape, state, out.counters);
+  put_numbers(shape, state, out.numbers);
   if (!shape.sets.empty()) {
     put_sets(shape, state, out.sets, [&](std::size_t i) { return !same_dots(before, state, shape.sets[i]); });
   }

@@ -16,7 +16,7 @@
 
 namespace meridian::pg {
 
-/// The value of a counter column: absent (NULL), an integer, or the text of a numeric.
+/// The value of a counter or bounded column: absent (NULL), an integer, or the text of a numeric.
 struct Number {
   enum class Kind : std::uint8_t { null, integer, text };
   Kind kind = Kind::null;
@@ -47,11 +47,11 @@ struct StateBytes {
   std::size_t size = 0;
 };
 
-/// One side of a merge: its state, and its counter and set columns (in the order of `Shape::counters` and
-/// `Shape::sets`), which are only looked at if the state is NULL.
+/// One side of a merge: its state, its numbers (in the order of `Shape::counters` and, behind them, `Shape::bounds`)
+/// and its sets (in the order of `Shape::sets`), which are only looked at if the state is NULL.
 struct ImageState {
   StateBytes state;
-  const Number* counters = nullptr;
+  const Number* numbers = nullptr;
   const SetColumn* sets = nullptr;
 };
 
@@ -69,8 +69,8 @@ struct LocalChange {
   int group_count = 0;
   const Slot* lattices = nullptr;
   int lattice_count = 0;
-  const Number* before = nullptr;   ///< counters of OLD, in the order of Shape::counters
-  const Number* after = nullptr;    ///< counters of NEW
+  const Number* before = nullptr;   ///< numbers of OLD, as in ImageState
+  const Number* after = nullptr;    ///< numbers of NEW
   const SetColumn* sets = nullptr;  ///< in the order of Shape::sets; those that changed are given
 };
 
@@ -87,20 +87,20 @@ struct MergeResult {
 };
 
 /// State of a freshly inserted row.
-StateBytes stamp_insert(const Shape& shape, Actor actor, Hlc stamp, const Number* counters, const SetColumn* sets);
+StateBytes stamp_insert(const Shape& shape, Actor actor, Hlc stamp, const Number* numbers, const SetColumn* sets);
 
 /// State after a local UPDATE of a row in state `old_row`. Returns false, and the stamp to exceed in `*exceed`, if
-/// `stamp` is not larger than every stamp of the row. `counters_out` (one per counter) receives the columns' values
+/// `stamp` is not larger than every stamp of the row. `numbers_out` receives the values of counters and bounded columns
 /// with the scale that every node will print.
 bool stamp_update(const Shape& shape, Actor actor, Hlc stamp, const ImageState& old_row, const LocalChange& change,
-                  StateBytes* state_out, Number* counters_out, Hlc* exceed);
+                  StateBytes* state_out, Number* numbers_out, Hlc* exceed);
 
-/// Where a merge says whose values the columns take. The arrays have one element per group, lattice, counter and set of
+/// Where a merge says whose values the columns take. The arrays have one element per group, lattice, number and set of
 /// the shape. A set whose contents are given takes them; else it takes what its element of `set_takes` says.
 struct Decisions {
   Take* groups = nullptr;
   Take* lattices = nullptr;
-  Number* counters = nullptr;
+  Number* numbers = nullptr;
   Take* set_takes = nullptr;
   SetColumn* sets = nullptr;
 };
@@ -109,7 +109,7 @@ struct Decisions {
 MergeResult merge_states(const Shape& shape, const ImageState& local, const ImageState& incoming,
                          const TombstoneData& tombstone, const Decisions& out);
 
-/// Removes from one image what the tombstone killed; counters and sets as in merge_states.
+/// Removes from one image what the tombstone killed; numbers and sets as in merge_states.
 MergeResult bury_state(const Shape& shape, const ImageState& image, const TombstoneData& tombstone,
                        const Decisions& out);
 

@@ -168,12 +168,13 @@ void History::restore(Prng& random) {
   ++restores_;
   node(index) = backup->node;
   node(index).noted.reset();
+  const Actor old = world_.actor(index);
   if (!world_.is(Variant::restore_same_epoch)) {
-    const Actor old = world_.actor(index);
     world_.actors[at(index)] = Actor::from_parts(static_cast<std::uint16_t>(old.epoch() + 1), old.member());
   }
   network_.streams[at(index)].clear();
   ++network_.incarnations[at(index)];
+  if (world_.is(Variant::restore_keeps_rights)) keep_rights(index, old, random);
   const bool slots_kept = random.chance(50);
   for (int peer = 0; peer < world_.plan.nodes; ++peer) {
     const bool same_stream = backup->incarnations[at(peer)] == network_.incarnations[at(peer)];
@@ -188,6 +189,18 @@ void History::restore(Prng& random) {
   }
   backups_[at(index)].reset();
   heal(random);
+}
+
+/// Wrong: before it has heard what its old epoch did with them.
+void History::keep_rights(int index, Actor old, Prng& random) {
+  Transaction changes;
+  for (int table = 0; table < static_cast<int>(world_.plan.tables.size()); ++table) {
+    for (int key = 0; key < all_keys; ++key) {
+      const bool has_room = static_cast<int>(world_.operations.size()) + max_bounds <= max_operations;
+      if (has_room && node(index).cell(table, key).present) node(index).take_over(table, key, old, changes);
+    }
+  }
+  commit(index, std::move(changes), random);
 }
 
 void History::drop_node(Prng& random) {

@@ -41,13 +41,16 @@ void History::begin(Prng& random) {
   if (world_.plan.rows_before) put_rows_before(random);
 }
 
-/// Where such rows differ, counters are not NULL and of one scale, so that the oracle can tell which
+/// Where such rows differ, counters are not NULL, and numbers of one scale, so that the oracle can tell which
 /// row's counters count.
 Values History::random_values_before(Prng& random, int table) const {
   Values values = random_values(random, world_.table(table));
   if (!world_.plan.rows_differ) return values;
   for (std::size_t i = 0; i < world_.shape(table).counters.size(); ++i) {
     values.counters[i] = values.counters[i].value_or(Decimal{}).with_scale(2);
+  }
+  for (auto& value : values.bounded) {
+    if (value) value = value->with_scale(2);
   }
   return values;
 }

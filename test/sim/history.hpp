@@ -89,6 +89,7 @@ class History {
   bool write_one(Prng& random, int index, int session, Transaction& out);
   [[nodiscard]] Values random_values(Prng& random, const TableKind& kind) const;
   void random_update(Prng& random, int index, int table, int key, Transaction& out);
+  void move_rights(Prng& random, int index, int table, int key, Transaction& out);
   void change_key(int index, int table, int key, int target, Transaction& out);
   void swap_keys(int index, int table, int first, int second, Transaction& out);
   [[nodiscard]] bool may_write(int index, int session, int table, int key);
@@ -107,6 +108,7 @@ class History {
   void drop_tombstones(int index);
   void take_backup(Prng& random);
   void restore(Prng& random);
+  void keep_rights(int index, Actor old, Prng& random);
   void drop_node(Prng& random);
   void heal(Prng& random);
   [[nodiscard]] bool older_in_flight(int receiver, Hlc stamp) const;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "core/error.hpp"
 #include "core/stability.hpp"
 #include "sim/oracle.hpp"
 
@@ -31,7 +32,38 @@ Operation insert_operation(const Shape& shape, int table, int key, Actor actor, 
   operation.lattices = 0xff;
   operation.lattice_values = values.lattices;
   operation.added = values.sets;
+  operation.is_insert = true;
+  operation.maker = actor;
+  for (std::size_t i = 0; i < values.bounded.size(); ++i) {
+    if (values.bounded[i]) operation.bounded[i] = hundredths(*values.bounded[i]);
+  }
   return operation;
+}
+
+/// The rights that a write moved: into the log.
+void note_gifts(const Shape& shape, const RowState& before, const RowState& after, Operation& operation) {
+  for (const Share& share : after.shares) {
+    if (share.actor != operation.actor || !names_other(share.kind)) continue;
+    const auto same = std::ranges::find_if(
+        before.shares, [&](const Share& other) { return !is_before(share, other) && !is_before(other, share); });
+    const Decimal given = same == before.shares.end() ? share.amount : share.amount - same->amount;
+    if (given.is_zero()) continue;
+    const auto bound = std::ranges::find(shape.bounds, share.slot, &Bound::slot) - shape.bounds.begin();
+    const bool gave = share.kind == Share::Kind::gave_lower || share.kind == Share::Kind::gave_raise;
+    const bool lower = share.kind == Share::Kind::gave_lower || share.kind == Share::Kind::took_lower;
+    operation.gifts.push_back({static_cast<std::size_t>(bound), lower ? Right::lower : Right::raise,
+                               gave ? share.actor : share.other, gave ? share.other : share.actor, hundredths(given)});
+  }
+}
+
+/// The core must refuse what the oracle does not allow.
+void expect_refusal(RowState state, const Shape& shape, Actor actor, Hlc stamp, const Contribution& delta) {
+  try {
+    update_row(state, shape, actor, stamp, RowUpdate{{}, {}, {}, {}, {&delta, 1}});
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::rights_exceeded) return;
+  }
+  throw Violation("a write beyond the rights of its author is accepted");
 }
 
 }  // namespace
@@ -47,7 +79,8 @@ RowState Node::state_of(int table, int key) const {
   if (!row.present) return {};
   if (!row.before_replication) return row.state;
   const Shape& shape = world_->shape(table);
-  return state_before_replication(shape, contributions_of(shape, row.values), contents_of(shape, row.values));
+  return state_before_replication(shape, contributions_of(shape, row.values), contents_of(shape, row.values),
+                                  bounded_of(shape, row.values));
 }
 
 Tombstone Node::known_deletes(const Cell& cell) const {
@@ -60,6 +93,8 @@ void Node::refresh_values(const Shape& shape, Cell& cell) const {
   for (std::size_t i = 0; i < shape.sets.size(); ++i) cell.values.sets[i] = set_of(cell.state, shape.sets[i]);
   for (std::size_t i = 0; i < shape.counters.size(); ++i)
     cell.values.counters[i] = cell.state.counter(shape.counters[i]);
+  for (std::size_t i = 0; i < shape.bounds.size(); ++i)
+    cell.values.bounded[i] = bounded_value(cell.state, shape.bounds[i]);
 }
 
 Image Node::image_of(int table, int key, std::uint8_t missing) const {
@@ -101,7 +136,8 @@ void Node::insert(int table, int key, const Values& values, Transaction& out) {
   row.present = true;
   row.before_replication = false;
   row.values = values;
-  row.state = insert_row(shape, actor, stamp, contributions_of(shape, values), contents_of(shape, values));
+  row.state = insert_row(shape, actor, stamp, contributions_of(shape, values), contents_of(shape, values),
+                         bounded_of(shape, values));
   row.ghost.add(world_->log(insert_operation(shape, table, key, actor, stamp, values)));
   world_->trace([&] {
     return "node " + std::to_string(index_) + " inserts " + name_of(table, key) + " " + describe(shape, values) +
@@ -153,9 +189,21 @@ void Node::update(int table, int key, const Change& change, Transaction& out) {
     sets.push_back(content_of(shape.sets[i], *change.sets[i]));
     note_set_write(*world_, shape, row, i, *change.sets[i], operation);
   }
-  if (groups.empty() && deltas.empty() && lattices.empty() && sets.empty()) return;
+  const OperationSet living = living_writes(*world_, shape, row);
+  operation.maker = largest_maker(*world_, living);
+  std::vector<Contribution> bounded;
+  for (std::size_t i = 0; i < shape.bounds.size(); ++i) {
+    if (!change.bounded[i]) continue;
+    if (!may_change(*world_, shape, row, i, operation.actor, *change.bounded[i])) {
+      expect_refusal(state, shape, operation.actor, stamp, {shape.bounds[i].slot, *change.bounded[i]});
+      continue;
+    }
+    bounded.push_back(Contribution{shape.bounds[i].slot, *change.bounded[i]});
+    operation.bounded[i] = hundredths(*change.bounded[i]);
+  }
+  if (groups.empty() && deltas.empty() && lattices.empty() && sets.empty() && bounded.empty()) return;
 
-  update_row(state, shape, operation.actor, stamp, RowUpdate{groups, deltas, lattices, sets});
+  update_row(state, shape, operation.actor, stamp, RowUpdate{groups, deltas, lattices, sets, bounded});
   row.state = state;
   row.before_replication = false;
   row.values = values;
@@ -166,6 +214,75 @@ void Node::update(int table, int key, const Change& change, Transaction& out) {
            " at " + std::to_string(stamp.value);
   });
   out.push_back(image_of(table, key, change.missing & static_cast<std::uint8_t>(~change.groups)));
+}
+
+Operation Node::rights_operation(int table, int key, Hlc stamp) const {
+  const OperationSet living = living_writes(*world_, world_->shape(table), cell(table, key));
+  Operation operation;
+  operation.table = table;
+  operation.key = key;
+  operation.actor = world_->actor(index_);
+  operation.birth = largest_birth(*world_, living);
+  operation.stamp = stamp;
+  operation.maker = largest_maker(*world_, living);
+  return operation;
+}
+
+void Node::write_rights(int table, int key, RowState state, const Operation& operation, const char* what,
+                        Transaction& out) {
+  Cell& row = row_at(table, key);
+  row.state = std::move(state);
+  row.before_replication = false;
+  refresh_values(world_->shape(table), row);
+  row.ghost.add(world_->log(operation));
+  world_->trace([&] {
+    return "node " + std::to_string(index_) + " " + what + " of " + name_of(table, key) + " at " +
+           std::to_string(operation.stamp.value);
+  });
+  out.push_back(image_of(table, key, 0));
+}
+
+void Node::transfer(int table, int key, std::size_t bound, Right right, Actor to, const Decimal& amount,
+                    Transaction& out) {
+  const Shape& shape = world_->shape(table);
+  RowState state = state_of(table, key);
+  Operation operation = rights_operation(table, key, tick(state.highest_stamp()));
+  if (compare(rights_of(state, shape.bounds[bound], right, operation.actor), amount) < 0) return;
+  transfer_rights(state, shape, shape.bounds[bound], right, operation.actor, operation.stamp, to, amount);
+  operation.gifts.push_back({bound, right, operation.actor, to, hundredths(amount)});
+  write_rights(table, key, std::move(state), operation, "gives rights", out);
+}
+
+void Node::want(int table, int key, std::size_t bound, Right right, const Decimal& level, Transaction& out) {
+  const Shape& shape = world_->shape(table);
+  RowState state = state_of(table, key);
+  if (!bounded_value(state, shape.bounds[bound])) return;
+  const Operation operation = rights_operation(table, key, tick(state.highest_stamp()));
+  want_rights(state, shape, shape.bounds[bound], right, operation.actor, operation.stamp, level);
+  write_rights(table, key, std::move(state), operation, "wants rights", out);
+}
+
+void Node::grant(int table, int key, Transaction& out) {
+  const Shape& shape = world_->shape(table);
+  RowState state = state_of(table, key);
+  const RowState before = state;
+  Operation operation = rights_operation(table, key, tick(state.highest_stamp()));
+  if (!grant_rights(state, shape, operation.actor, operation.stamp)) return;
+  if (may_grant(state, shape, operation.actor)) throw Violation("a grant leaves somebody waiting");
+  note_gifts(shape, before, state, operation);
+  write_rights(table, key, std::move(state), operation, "grants rights", out);
+}
+
+void Node::take_over(int table, int key, Actor from, Transaction& out) {
+  const Shape& shape = world_->shape(table);
+  for (const Bound& bound : shape.bounds) {
+    RowState state = state_of(table, key);
+    const RowState before = state;
+    Operation operation = rights_operation(table, key, tick(state.highest_stamp()));
+    if (!take_rights(state, shape, bound, operation.actor, operation.stamp, from)) continue;
+    note_gifts(shape, before, state, operation);
+    write_rights(table, key, std::move(state), operation, "takes rights over", out);
+  }
 }
 
 void Node::erase(int table, int key, Transaction& out) {

@@ -43,6 +43,7 @@ struct Change {
   std::array<std::optional<Decimal>, max_counters> deltas;
   std::array<std::optional<std::int64_t>, max_lattices> raises;
   std::array<std::optional<SetValue>, max_sets> sets;  ///< whole new contents
+  std::array<std::optional<Decimal>, max_bounds> bounded;
   std::uint8_t missing = 0;  ///< bit i: the values of group i do not travel, unless this change writes them
 };
 
@@ -71,6 +72,12 @@ class Node {
   void insert(int table, int key, const Values& values, Transaction& out);
   void update(int table, int key, const Change& change, Transaction& out);
   void erase(int table, int key, Transaction& out);
+  /// Gives rights, asks for some, or gives to those that ask.
+  void transfer(int table, int key, std::size_t bound, Right right, Actor to, const Decimal& amount, Transaction& out);
+  void want(int table, int key, std::size_t bound, Right right, const Decimal& level, Transaction& out);
+  void grant(int table, int key, Transaction& out);
+  /// Takes over all rights of another actor.
+  void take_over(int table, int key, Actor from, Transaction& out);
   /// A node that joins is filled from one that has been healed by all: it needs no healing itself.
   /// Its clock follows that node's: births below the floors of dropped tombstones would be dead to some.
   void join_healed(const Node& via) noexcept {
@@ -123,9 +130,12 @@ class Node {
   Cell& row_at(int table, int key) { return cells_.at(at(table)).at(at(key)); }
   [[nodiscard]] std::uint64_t physical_ms() const noexcept;
   Hlc tick(Hlc above) noexcept;
+  /// A write of the latest life that changes nothing but rights.
+  [[nodiscard]] Operation rights_operation(int table, int key, Hlc stamp) const;
+  void write_rights(int table, int key, RowState state, const Operation& operation, const char* what, Transaction& out);
   [[nodiscard]] Image image_of(int table, int key, std::uint8_t missing) const;
   [[nodiscard]] Tombstone known_deletes(const Cell& cell) const;
-  /// Counters and sets are what the state says.
+  /// Counters, bounded columns and sets are what the state says.
   void refresh_values(const Shape& shape, Cell& cell) const;
 
   /// What a peer's progress is: nothing until it has come through all streams.

@@ -13,7 +13,8 @@ namespace {
 std::string name_of(int table, int key) { return "t" + std::to_string(table) + "/k" + std::to_string(key); }
 
 RowState image_before_replication(const Shape& shape, const Values& values) {
-  return state_before_replication(shape, contributions_of(shape, values), contents_of(shape, values));
+  return state_before_replication(shape, contributions_of(shape, values), contents_of(shape, values),
+                                  bounded_of(shape, values));
 }
 
 }  // namespace

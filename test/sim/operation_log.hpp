@@ -12,6 +12,7 @@
 
 #include "core/actor.hpp"
 #include "core/hlc.hpp"
+#include "core/rights.hpp"
 #include "sim/table.hpp"
 
 namespace meridian::sim {
@@ -50,7 +51,16 @@ class OperationSet {
   std::array<std::uint64_t, max_operations / 64> words_{};
 };
 
-/// One INSERT, UPDATE or DELETE of one row.
+/// A move of rights to one bounded column.
+struct RightsGift {
+  std::size_t bound = 0;
+  Right right = Right::lower;
+  Actor from;
+  Actor to;
+  std::int64_t amount = 0;  ///< hundredths
+};
+
+/// One INSERT, UPDATE or DELETE of one row, or a move of its rights.
 struct Operation {
   bool is_delete = false;
   int table = 0;
@@ -61,7 +71,11 @@ struct Operation {
   std::uint8_t groups = 0;  ///< bit i: wrote group i
   std::array<std::int64_t, max_groups> group_values{};
   std::array<std::optional<std::int64_t>, max_counters> deltas;  ///< hundredths
-  std::uint8_t lattices = 0;                                     ///< bit i: wrote lattice column i
+  bool is_insert = false;
+  Actor maker;                                                  ///< of the life that was written
+  std::array<std::optional<std::int64_t>, max_bounds> bounded;  ///< by how much it changed each, in hundredths
+  std::vector<RightsGift> gifts;
+  std::uint8_t lattices = 0;  ///< bit i: wrote lattice column i
   std::array<std::optional<std::int64_t>, max_lattices> lattice_values;
   std::array<std::optional<SetValue>, max_sets> added;         ///< per set that was written: the elements that it added
   std::array<std::map<int, OperationSet>, max_sets> replaced;  ///< per element: the adds that it saw and undid

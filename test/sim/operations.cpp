@@ -23,6 +23,22 @@ Decimal random_amount(Prng& random) {
   }
 }
 
+/// Small, so that a value meets its bounds often.
+Decimal random_bounded(Prng& random, const Bound& bound) {
+  const std::int64_t min = *bound.min.to_int64();
+  const std::int64_t max = bound.max ? *bound.max->to_int64() : min + 12;
+  return random.chance(20)
+             ? Decimal::from_mantissa(random.between(static_cast<int>(min) * 10, static_cast<int>(max) * 10), 1)
+             : Decimal::from_int64(random.between(static_cast<int>(min), static_cast<int>(max)));
+}
+
+Decimal random_step(Prng& random) {
+  return random.chance(20) ? Decimal::from_mantissa(random.between(-45, 30), 1)
+                           : Decimal::from_int64(random.between(-9, 6));
+}
+
+Decimal random_part(Prng& random) { return Decimal::from_int64(random.between(1, 6)); }
+
 std::optional<std::int64_t> random_lattice(Prng& random, ColumnRule rule) {
   const bool logical = rule == ColumnRule::logical_or || rule == ColumnRule::logical_and;
   if (random.chance(15)) return std::nullopt;
@@ -59,6 +75,9 @@ Values History::random_values(Prng& random, const TableKind& kind) const {
   for (std::size_t i = 0; i < kind.shape.sets.size(); ++i) {
     if (!random.chance(20)) values.sets[i] = changed_set(random, SetValue{}, kind.set_has_values[i]);
   }
+  for (std::size_t i = 0; i < kind.shape.bounds.size(); ++i) {
+    values.bounded[i] = random_bounded(random, kind.shape.bounds[i]);
+  }
   return values;
 }
 
@@ -79,10 +98,29 @@ void History::random_update(Prng& random, int index, int table, int key, Transac
     if (random.chance(50))
       change.sets[i] = changed_set(random, before.sets[i].value_or(SetValue{}), kind.set_has_values[i]);
   }
+  for (std::size_t i = 0; i < kind.shape.bounds.size(); ++i) {
+    if (random.chance(60)) change.bounded[i] = random_step(random);
+  }
   if (world_.plan.missing_values && random.chance(60)) change.missing = static_cast<std::uint8_t>(random.below(256));
   const auto all = static_cast<std::uint8_t>((1U << kind.shape.groups.size()) - 1);
   change.missing &= all;
   node(index).update(table, key, change, out);
+}
+
+void History::move_rights(Prng& random, int index, int table, int key, Transaction& out) {
+  const Shape& shape = world_.shape(table);
+  const auto bound = at(random.below(static_cast<int>(shape.bounds.size())));
+  const bool limited = shape.bounds[bound].max.has_value();
+  const Right right = limited && random.chance(40) ? Right::raise : Right::lower;
+  const int choice = random.below(100);
+  if (choice < 40) {
+    const int other = random_node(random);
+    if (other != index) node(index).transfer(table, key, bound, right, world_.actor(other), random_part(random), out);
+  } else if (choice < 60) {
+    node(index).want(table, key, bound, right, random_part(random), out);
+  } else {
+    node(index).grant(table, key, out);
+  }
 }
 
 void History::change_key(int index, int table, int key, int target, Transaction& out) {
@@ -118,6 +156,10 @@ bool History::write_one(Prng& random, int index, int session, Transaction& out) 
   if (!present(key)) {
     here.insert(table, key, random_values(random, world_.table(table)), out);
     return true;
+  }
+  if (!world_.shape(table).bounds.empty() && random.chance(35)) {
+    move_rights(random, index, table, key, out);
+    return !out.empty();
   }
   const int choice = random.below(100);
   if (choice < 62) {

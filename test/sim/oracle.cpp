@@ -1,6 +1,8 @@
 #include "sim/oracle.hpp"
 
 #include <algorithm>
+#include <cstdlib>
+#include <map>
 #include <tuple>
 
 #include "core/row_state_codec.hpp"
@@ -19,13 +21,15 @@ std::string name_cell(int index, int table, int key) {
   return "node " + std::to_string(index) + ", t" + std::to_string(table) + "/k" + std::to_string(key) + ": ";
 }
 
-/// Of several rows from before replication that differ, all nodes count the one with the largest amounts.
-OperationSet without_other_origins(const World& world, const OperationSet& writes) {
+/// Of several rows from before replication that differ, all nodes count the one with the largest amounts, of counters
+/// and of bounded columns each.
+template <typename Amounts>
+OperationSet without_other_origins(const World& world, const OperationSet& writes, Amounts Operation::*amounts) {
   int chosen = -1;
   writes.for_each([&](int i) {
     const Operation& operation = operation_at(world, i);
     if (operation.actor != nobody) return;
-    if (chosen < 0 || operation_at(world, chosen).deltas < operation.deltas) chosen = i;
+    if (chosen < 0 || operation_at(world, chosen).*amounts < operation.*amounts) chosen = i;
   });
   OperationSet result;
   writes.for_each([&](int i) {
@@ -54,7 +58,7 @@ void check_groups(const World& world, const Shape& shape, const Cell& cell, cons
 
 void check_counters(const World& world, const Shape& shape, const Cell& cell, const OperationSet& living,
                     const std::string& where) {
-  const OperationSet counted = without_other_origins(world, living);
+  const OperationSet counted = without_other_origins(world, living, &Operation::deltas);
   for (std::size_t c = 0; c < shape.counters.size(); ++c) {
     std::optional<std::int64_t> sum;
     counted.for_each([&](int i) {
@@ -138,6 +142,77 @@ void check_sets(const World& world, const Shape& shape, const Cell& cell, const 
   }
 }
 
+/// What the oracle knows of a bounded column, in hundredths.
+struct Account {
+  std::optional<std::int64_t> value;
+  std::map<Actor, std::int64_t> lower;
+  std::map<Actor, std::int64_t> raise;
+};
+
+std::int64_t in_hundredths(const Decimal& amount) { return amount.with_scale(2).small_mantissa(); }
+
+/// Of the latest life alone.
+Account account_of(const World& world, const Bound& bound, std::size_t index, const OperationSet& living) {
+  Account account;
+  const Hlc birth = largest_birth(world, living);
+  const Actor maker = largest_maker(world, living);
+  const auto owner = [&](Actor actor) { return actor == nobody ? bound.holder : actor; };
+  without_other_origins(world, living, &Operation::bounded).for_each([&](int i) {
+    const Operation& operation = operation_at(world, i);
+    if (operation.birth != birth || operation.maker != maker) return;
+    if (const auto change = operation.bounded[index]) {
+      account.value = account.value.value_or(0) + *change;
+      account.lower[owner(operation.actor)] += *change;
+      account.raise[owner(operation.actor)] -= *change;
+    }
+    for (const RightsGift& gift : operation.gifts) {
+      if (gift.bound != index) continue;
+      auto& rights = gift.right == Right::lower ? account.lower : account.raise;
+      rights[owner(gift.from)] -= gift.amount;
+      rights[gift.to] += gift.amount;
+    }
+  });
+  account.lower[owner(maker)] -= in_hundredths(bound.min);
+  if (bound.max) account.raise[owner(maker)] += in_hundredths(*bound.max);
+  return account;
+}
+
+void check_rights_of(const Bound& bound, const RowState& state, Right right,
+                     const std::map<Actor, std::int64_t>& expected, bool exact, const std::string& where) {
+  for (const auto& [actor, amount] : expected) {
+    const Decimal rights = rights_of(state, bound, right, actor);
+    if (compare(rights, Decimal::from_mantissa(amount, 2)) != 0) {
+      throw Violation(where + "rights of an actor are " + rights.to_string() + ", by its writes they are " +
+                      Decimal::from_mantissa(amount, 2).to_string());
+    }
+    if (exact && amount < 0) throw Violation(where + "an actor has less than no rights");
+  }
+}
+
+/// The value is what the writes of the latest life make it, never leaves its bounds, and so do the rights of each.
+void check_bounded(const World& world, const Shape& shape, const Cell& cell, const RowState& state,
+                   const OperationSet& living, const std::string& where) {
+  for (std::size_t b = 0; b < shape.bounds.size(); ++b) {
+    const Bound& bound = shape.bounds[b];
+    const Account account = account_of(world, bound, b, living);
+    const auto& value = cell.values.bounded[b];
+    if (value.has_value() != account.value.has_value())
+      throw Violation(where + "a bounded column is NULL, or should be");
+    if (!value) continue;
+    const bool within = compare(*value, bound.min) >= 0 && (!bound.max || compare(*value, *bound.max) <= 0);
+    if (!within) throw Violation(where + "a bounded column holds " + value->to_string());
+    // Rows from before replication that differ may add up to what is out of bounds, which no read shows.
+    const Decimal sum = Decimal::from_mantissa(*account.value, 2);
+    const bool sum_within = compare(sum, bound.min) >= 0 && (!bound.max || compare(sum, *bound.max) <= 0);
+    if (sum_within ? compare(*value, sum) != 0 : !world.plan.rows_differ) {
+      throw Violation(where + "bounded column " + std::to_string(b) + " holds " + value->to_string() +
+                      ", its writes add up to " + sum.to_string());
+    }
+    check_rights_of(bound, state, Right::lower, account.lower, !world.plan.rows_differ, where);
+    if (bound.max) check_rights_of(bound, state, Right::raise, account.raise, !world.plan.rows_differ, where);
+  }
+}
+
 bool same_birth(const World& world, const OperationSet& writes) {
   const Hlc largest = largest_birth(world, writes);
   bool same = true;
@@ -195,6 +270,28 @@ Hlc largest_birth(const World& world, const OperationSet& writes) {
   return largest;
 }
 
+Actor largest_maker(const World& world, const OperationSet& writes) {
+  const Hlc birth = largest_birth(world, writes);
+  Actor largest = nobody;
+  writes.for_each([&](int i) {
+    const Operation& operation = operation_at(world, i);
+    if (operation.is_insert && operation.birth == birth) largest = std::max(largest, operation.maker);
+  });
+  return largest;
+}
+
+bool may_change(const World& world, const Shape& shape, const Cell& cell, std::size_t bound, Actor actor,
+                const Decimal& delta) {
+  const OperationSet living = living_writes(world, shape, cell);
+  const Account account = account_of(world, shape.bounds[bound], bound, living);
+  if (!account.value) return false;
+  const std::int64_t amount = in_hundredths(delta);
+  if (amount >= 0 && !shape.bounds[bound].max) return true;
+  const auto& rights = amount < 0 ? account.lower : account.raise;
+  const auto own = rights.find(actor);
+  return amount == 0 || (own == rights.end() ? 0 : own->second) >= std::abs(amount);
+}
+
 void note_set_write(const World& world, const Shape& shape, const Cell& cell, std::size_t index,
                     const SetValue& contents, Operation& operation) {
   const OperationSet living = living_writes(world, shape, cell);
@@ -225,6 +322,9 @@ void check_cell(const World& world, const Node& node, int index, int table, int 
   check_counters(world, kind.shape, cell, living, where);
   check_lattices(world, kind, cell, living, where);
   check_sets(world, kind.shape, cell, living, where);
+  if (!kind.shape.bounds.empty()) {
+    check_bounded(world, kind.shape, cell, node.state_of(table, key), living, where);
+  }
 }
 
 void check_merge(const Shape& shape, const RowState& local, const RowState& incoming, const Tombstone& floor,

@@ -13,6 +13,12 @@ namespace meridian::sim {
 /// The largest birth among the writes; `never` if there are none.
 [[nodiscard]] Hlc largest_birth(const World& world, const OperationSet& writes);
 
+/// Who made the latest life among the writes: of two INSERTs with one birth the larger actor.
+[[nodiscard]] Actor largest_maker(const World& world, const OperationSet& writes);
+/// True if `actor` has the rights to change a bounded column of the row so, by all that it has seen.
+[[nodiscard]] bool may_change(const World& world, const Shape& shape, const Cell& cell, std::size_t bound, Actor actor,
+                              const Decimal& delta);
+
 /// Notes in `operation` what a write that gives the set `index` of the row new contents adds, and which adds it undoes.
 void note_set_write(const World& world, const Shape& shape, const Cell& cell, std::size_t index,
                     const SetValue& contents, Operation& operation);

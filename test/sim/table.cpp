@@ -32,10 +32,14 @@ std::vector<TableKind> make_kinds() {
   kinds.push_back(make_kind("mixed", {"email=lww", "balance=counter", "seen=merge:sim.unite"}, true));
   kinds.push_back(make_kind("set", {"tags=set"}, false));
   kinds.push_back(make_kind("object", {"attributes=set"}, true));
-  kinds.push_back(make_kind("everything",
-                            {"email=lww", "balance=counter", "street=group:a", "city=group:a", "seen=max", "first=min",
-                             "stock=counter", "any=or", "every=and", "zip=group:b", "tags=set", "attributes=set"},
-                            true));
+  // The rights of rows from before replication are node 0's in its first epoch (network.hpp, world.hpp).
+  kinds.push_back(make_kind("bounded", {"stock=bounded(0,20;1/1)"}, true));
+  kinds.push_back(make_kind("bounded_below", {"email=lww", "stock=bounded(-3;1/1)", "seats=bounded(2,9;1/1)"}, false));
+  kinds.push_back(make_kind(
+      "everything",
+      {"email=lww", "balance=counter", "street=group:a", "city=group:a", "seen=max", "first=min", "stock=counter",
+       "any=or", "every=and", "zip=group:b", "tags=set", "attributes=set", "seats=bounded(0,30;1/1)"},
+      true));
   return kinds;
 }
 
@@ -66,6 +70,14 @@ std::vector<Contribution> contributions_of(const Shape& shape, const Values& val
   std::vector<Contribution> result;
   for (std::size_t i = 0; i < shape.counters.size(); ++i) {
     if (values.counters[i]) result.push_back(Contribution{shape.counters[i], *values.counters[i]});
+  }
+  return result;
+}
+
+std::vector<Contribution> bounded_of(const Shape& shape, const Values& values) {
+  std::vector<Contribution> result;
+  for (std::size_t i = 0; i < shape.bounds.size(); ++i) {
+    if (values.bounded[i]) result.push_back(Contribution{shape.bounds[i].slot, *values.bounded[i]});
   }
   return result;
 }
@@ -103,6 +115,9 @@ std::string describe(const Shape& shape, const Values& values) {
   }
   for (std::size_t i = 0; i < shape.lattices.size(); ++i) {
     text += " l" + (values.lattices[i] ? std::to_string(*values.lattices[i]) : "NULL");
+  }
+  for (std::size_t i = 0; i < shape.bounds.size(); ++i) {
+    text += " b" + (values.bounded[i] ? values.bounded[i]->to_string() : "NULL");
   }
   for (std::size_t i = 0; i < shape.sets.size(); ++i) {
     text += values.sets[i] ? " {" : " NULL";

@@ -22,6 +22,7 @@ inline constexpr int max_groups = 4;
 inline constexpr int max_counters = 2;
 inline constexpr int max_lattices = 4;
 inline constexpr int max_sets = 2;
+inline constexpr int max_bounds = 2;
 inline constexpr int max_elements = 4;
 inline constexpr int max_tables = 2;
 /// Ordinary keys of a table; one more is the spare key that a swap of two keys passes through.
@@ -35,6 +36,7 @@ struct Values {
   std::array<std::optional<Decimal>, max_counters> counters;
   std::array<std::optional<std::int64_t>, max_lattices> lattices;
   std::array<std::optional<SetValue>, max_sets> sets;
+  std::array<std::optional<Decimal>, max_bounds> bounded;
   friend bool operator==(const Values&, const Values&) = default;
 };
 
@@ -45,7 +47,8 @@ struct TableKind {
   std::array<bool, max_sets> set_has_values{};           ///< parallel to shape.sets: a jsonb object
 };
 
-/// Every kind of table: `delete=latest`, by birth with one group, groups, a counter, sets, and all rules at once.
+/// Every kind of table: `delete=latest`, by birth with one group, groups, a counter, sets, bounded columns, and all
+/// rules at once.
 [[nodiscard]] const std::vector<TableKind>& table_kinds();
 
 /// What the lattice column holds after merging two values of one life.
@@ -54,6 +57,9 @@ struct TableKind {
 
 /// The non-NULL counters as contributions, for an INSERT or a row from before replication.
 [[nodiscard]] std::vector<Contribution> contributions_of(const Shape& shape, const Values& values);
+
+/// The bounded columns, likewise.
+[[nodiscard]] std::vector<Contribution> bounded_of(const Shape& shape, const Values& values);
 
 /// The sets that are not NULL, for an INSERT or a row from before replication.
 [[nodiscard]] std::vector<SetContent> contents_of(const Shape& shape, const Values& values);

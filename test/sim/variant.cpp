@@ -21,6 +21,8 @@ constexpr std::array all_variants = {
     VariantName{Variant::set_seen_by_actor, "set_seen_by_actor"},
     VariantName{Variant::set_dots_over_floor, "set_dots_over_floor"},
     VariantName{Variant::map_keeps_newest, "map_keeps_newest"},
+    VariantName{Variant::rights_of_one_birth, "rights_of_one_birth"},
+    VariantName{Variant::restore_keeps_rights, "restore_keeps_rights"},
     VariantName{Variant::entry_first_wins, "entry_first_wins"},
     VariantName{Variant::restore_same_epoch, "restore_same_epoch"},
     VariantName{Variant::progress_before_commit, "progress_before_commit"},
@@ -129,6 +131,25 @@ void keep_dots(RowState& survivor, const RowState& before) {
   std::ranges::sort(survivor.sets, {}, &SetLife::slot);
 }
 
+/// Gives all shares of one birth and column the largest maker among them.
+void unite_makers(RowState& state) {
+  std::vector<Share> shares;
+  for (Share share : state.shares) {
+    for (const Share& other : state.shares) {
+      if (other.birth == share.birth && other.slot == share.slot) share.maker = std::max(share.maker, other.maker);
+    }
+    const auto same = std::ranges::find_if(
+        shares, [&](const Share& known) { return !is_before(known, share) && !is_before(share, known); });
+    if (same == shares.end()) {
+      shares.push_back(std::move(share));
+    } else {
+      same->amount += share.amount;
+    }
+  }
+  std::ranges::sort(shares, is_before);
+  state.shares = std::move(shares);
+}
+
 /// Puts the dead entries that count something back.
 void keep_counted(RowState& survivor, const RowState& before) {
   if (!survivor.live()) return;
@@ -179,6 +200,9 @@ Merge Model::merge(const RowState& local, const RowState& incoming, const Shape&
       break;
     case Variant::map_keeps_newest:
       keep_newest_dots(result.state);
+      break;
+    case Variant::rights_of_one_birth:
+      unite_makers(result.state);
       break;
     case Variant::counter_across_lives:
       keep_counted(result.state, local);

@@ -28,6 +28,8 @@ enum class Variant {
   set_seen_by_actor,        ///< a dot counts as seen if any life of the row has a later write of its author
   set_dots_over_floor,      ///< dots of a dead life stay while the row lives
   map_keeps_newest,         ///< of several values of one key only the newest is kept
+  rights_of_one_birth,      ///< lives with one birth are one life, whoever made them
+  restore_keeps_rights,     ///< a restored node takes over the rights that its old epoch had at the backup
   entry_first_wins,         ///< of two versions of an entry the one that was there stays
   restore_same_epoch,       ///< a restored node goes on under its old actor
   progress_before_commit,   ///< progress is published while older transactions are still open

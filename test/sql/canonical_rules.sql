@@ -21,7 +21,7 @@ SELECT rules, meridian.canonical_rules('subject', rules) FROM (VALUES
 SELECT left(rules::text, 40) AS rules, left(pg_temp.error_of(format('SELECT meridian.canonical_rules(%L, %L)', 'subject', rules)), 160) AS error FROM (VALUES
   ('{name}'::text[]), ('{""}'), ('{=lww}'), ('{name=}'), ('{name=LWW}'), ('{name=newest}'), ('{name=counter}'), ('{tags=max}'), ('{name=or}'),
   ('{n4=and}'), ('{absent=lww}'), ('{gone=lww}'), ('{twice=lww}'), ('{twice=counter}'), ('{id=lww}'), ('{part=group:a}'), ('{checked=counter}'),
-  ('{small=counter}'), ('{name=lww,name=lww}'), ('{name=group:}'), ('{"name=group:a=b"}'), ('{name=set}'), ('{tags=set}'), ('{"n4=bounded(0)"}'), ('{name=merge:f}'),
+  ('{small=counter}'), ('{name=lww,name=lww}'), ('{name=group:}'), ('{"name=group:a=b"}'), ('{name=set}'), ('{tags=set}'), ('{name=bounded(0)}'), ('{name=merge:f}'),
   ('{delete=never}'), ('{delete=latest,name=lww}'), ('{delete=latest,delete=latest}'), ('{ids=random}'), ('{ids=keep,ids=keep}'),
   ('{row=lww(name)}'), ('{row=lww(absent)}'), ('{row=lww}'), ('{row=lww()}'), ('{row=lww(at),name=lww}'), ('{row=lww(at),delete=birth}'),
   ('{row=lww(at),row=lww(at)}'), ('{"\"name=lww"}'), ('{tableoid=lww}'), ('{ctid=lww}'), (ARRAY[repeat('n', 64) || '=lww']), ('{NULL}'),

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/merge.hpp"
+#include "core/rights.hpp"
 #include "core/tombstone.hpp"
 #include "unit/rows.hpp"
 
@@ -204,6 +205,25 @@ inline void add_any_sets(RowState& state, Random& random) {
   sort_uniquely(state.dots, [](const SetDot& dot) { return std::tuple(dot.slot, dot.element, dot.actor, dot.birth); });
 }
 
+/// What was done to bounded columns, of entries of the state.
+inline void add_any_shares(RowState& state, Random& random) {
+  if (!state.live() || below(random, 2) == 0) return;
+  for (auto left = below(random, 5); left > 0; --left) {
+    const Entry& writer = state.entries[below(random, state.entries.size())];
+    const auto kind = static_cast<Share::Kind>(below(random, 7));
+    state.shares.push_back({.actor = writer.actor,
+                            .birth = writer.birth,
+                            .slot = any_slot(random),
+                            .maker = any_actor(random),
+                            .kind = kind,
+                            .other = names_other(kind) ? any_actor(random) : nobody,
+                            .amount = any_decimal(random)});
+  }
+  std::ranges::sort(state.shares, is_before);
+  const auto same = [](const Share& a, const Share& b) { return !is_before(a, b) && !is_before(b, a); };
+  state.shares.erase(std::unique(state.shares.begin(), state.shares.end(), same), state.shares.end());
+}
+
 /// A state that keeps the invariants of row_state.hpp, reachable or not.
 inline RowState any_state(Random& random) {
   const auto by_slot = [](const auto& item) { return item.slot; };
@@ -234,6 +254,7 @@ inline RowState any_state(Random& random) {
   }
   sort_uniquely(state.lattices, by_slot);
   add_any_sets(state, random);
+  add_any_shares(state, random);
   return state;
 }
 

@@ -99,10 +99,28 @@ TEST(Rules, RefusalsNameWhatIsPossible) {
   const Error error = failure({"email=lwww"});
   EXPECT_STREQ(error.what(), "unknown rule \"lwww\" for column \"email\"");
   EXPECT_NE(error.hint().find("counter"), std::string::npos);
-  EXPECT_STREQ(failure({"a=bounded(0)"}).what(), "rule \"bounded(0)\" is not available in this version");
-  EXPECT_STREQ(failure({"a=bounded"}).what(), "rule \"bounded\" is not available in this version");
+  EXPECT_STREQ(failure({"a=bounded(1,0)"}).what(), "invalid rule \"bounded(1,0)\"");
+  EXPECT_STREQ(failure({"a=bounded"}).what(), "invalid rule \"bounded\"");
   EXPECT_STREQ(failure({"delete=never"}).what(), "unknown value \"never\" for option \"delete\"");
   EXPECT_NE(failure({"row=max"}).hint().find("\"row\"=lww"), std::string::npos) << "perhaps a column is meant";
+}
+
+TEST(Rules, BoundedColumnsHaveLimits) {
+  const TableRules rules = parse({"a=bounded(0)", "b=bounded( -1.50 , 2e1 )", "c=bounded(0,10;3/2)", "d=bounded(1;7)"});
+  const Shape shape = rules.shape(true);
+  ASSERT_EQ(shape.bounds.size(), 4U);
+  EXPECT_EQ(shape.bounds[0], (Bound{1, Decimal{}, std::nullopt, nobody}));
+  EXPECT_EQ(shape.bounds[1], (Bound{2, Decimal::parse("-1.50"), Decimal::from_int64(20), nobody}));
+  EXPECT_EQ(shape.bounds[2], (Bound{3, Decimal{}, Decimal::from_int64(10), Actor::from_parts(2, 3)}));
+  EXPECT_EQ(shape.bounds[3].holder, Actor::from_parts(0, 7));
+  EXPECT_TRUE(shape.counters.empty());
+  EXPECT_EQ(rules.to_text(),
+            (std::vector<std::string>{"a=bounded(0)", "b=bounded(-1.50,20)", "c=bounded(0,10;3/2)", "d=bounded(1;7)"}));
+  for (const std::string_view text :
+       {"a=bounded()", "a=bounded(x)", "a=bounded(0,)", "a=bounded(,1)", "a=bounded(NaN)", "a=bounded(0,1,2)",
+        "a=bounded(0;)", "a=bounded(0;1/)", "a=bounded(0;70000)", "a=bounded(0"}) {
+    EXPECT_FALSE(failure({text}).hint().empty()) << text;
+  }
 }
 
 TEST(Rules, MergeFunctionsAreQualified) {

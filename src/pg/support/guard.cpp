@@ -4,6 +4,7 @@
 #include "pg/support/guard.hpp"
 
 #include "core/error.hpp"
+#include "pg/errors.hpp"
 
 namespace meridian::pg {
 namespace {
@@ -23,7 +24,10 @@ int sqlstate_of(ErrorKind kind) noexcept {
     case ErrorKind::out_of_range:
       return ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE;
     case ErrorKind::against_rule:
+    case ErrorKind::out_of_bounds:
       return ERRCODE_CHECK_VIOLATION;
+    case ErrorKind::rights_exceeded:
+      return errcode_rights_exceeded;
   }
   return ERRCODE_INTERNAL_ERROR;
 }
