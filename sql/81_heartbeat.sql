@@ -1,7 +1,9 @@
 -- How far each member's writes can be read here, for tokens of other members.
 
 CREATE TABLE meridian.heartbeat (
-  member integer PRIMARY KEY,
+  member integer NOT NULL,
+  stream integer NOT NULL DEFAULT 1,
+  streams integer NOT NULL DEFAULT 1,
   system_id text NOT NULL,
   timeline integer NOT NULL,
   lsn pg_lsn NOT NULL,
@@ -10,10 +12,13 @@ CREATE TABLE meridian.heartbeat (
   peers integer[] NOT NULL,
   published_at timestamptz NOT NULL,
   received_at timestamptz,
-  residue pg_lsn NOT NULL DEFAULT '0/0'
+  residue pg_lsn NOT NULL DEFAULT '0/0',
+  PRIMARY KEY (member, stream)
 ) WITH (fillfactor = 50);
-COMMENT ON TABLE meridian.heartbeat IS 'Where each member''s WAL stood when it last told: one row per member, replicated to all. A token of a member is readable where a row at or beyond it is.';
+COMMENT ON TABLE meridian.heartbeat IS 'Where each member''s WAL stood when it last told: replicated to all, as it arrived through each stream. A token of a member is readable where a row at or beyond it has come through every stream.';
 COMMENT ON COLUMN meridian.heartbeat.member IS 'The member that published it.';
+COMMENT ON COLUMN meridian.heartbeat.stream IS 'The stream that brought it here; 1 for this node''s own.';
+COMMENT ON COLUMN meridian.heartbeat.streams IS 'Through how many streams this node reads from the member.';
 COMMENT ON COLUMN meridian.heartbeat.system_id IS 'Its system identifier.';
 COMMENT ON COLUMN meridian.heartbeat.timeline IS 'Its timeline.';
 COMMENT ON COLUMN meridian.heartbeat.lsn IS 'All that it committed at or below is in its stream before this row.';
@@ -32,4 +37,4 @@ COMMENT ON FUNCTION meridian.fold_heartbeat() IS 'Trigger of meridian.heartbeat:
 CREATE TRIGGER "00_meridian_apply" BEFORE INSERT ON meridian.heartbeat
   FOR EACH ROW EXECUTE FUNCTION meridian.fold_heartbeat();
 ALTER TABLE meridian.heartbeat ENABLE ALWAYS TRIGGER "00_meridian_apply";
-COMMENT ON TRIGGER "00_meridian_apply" ON meridian.heartbeat IS 'Keeps one row per member.';
+COMMENT ON TRIGGER "00_meridian_apply" ON meridian.heartbeat IS 'Keeps one row per member and stream.';

@@ -11,6 +11,12 @@ bool apply_mode = false;
 
 bool applying() { return apply_mode || IsLogicalWorker(); }
 
+Stream arriving_stream() {
+  if (!IsLogicalWorker() || MySubscription == nullptr || MySubscription->slotname == nullptr) return {};
+  const auto name = parse_stream_name(MySubscription->slotname);
+  return name ? name->stream : Stream{};
+}
+
 void enter_apply_mode() {
   apply_mode = true;
   // WAL records with an origin are not local changes: the mesh plugin of every peer's slot leaves them out. The special

@@ -142,11 +142,13 @@ void update_row_of(Relation relation, ItemPointer tid, HeapTuple tuple) {
   ExecDropSingleTupleTableSlot(slot);
 }
 
-void replace_row_in(Relation relation, Index index, int column, const Datum* values, const bool* nulls) {
-  ScanKeyData key;
-  ScanKeyInit(&key, static_cast<AttrNumber>(column + 1), BTEqualStrategyNumber, F_INT4EQ, values[column]);
+void replace_row_in(Relation relation, Index index, int key_columns, const Datum* values, const bool* nulls) {
+  ScanKeyData keys[4];
+  for (int i = 0; i < key_columns; ++i) {
+    ScanKeyInit(&keys[i], static_cast<AttrNumber>(i + 1), BTEqualStrategyNumber, F_INT4EQ, values[i]);
+  }
   Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
-  SysScanDesc scan = systable_beginscan(relation, index_oid(index), true, snapshot, 1, &key);
+  SysScanDesc scan = systable_beginscan(relation, index_oid(index), true, snapshot, key_columns, keys);
   const HeapTuple tuple = systable_getnext(scan);
   const bool exists = HeapTupleIsValid(tuple);
   ItemPointerData place;

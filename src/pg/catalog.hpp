@@ -50,9 +50,10 @@ void insert_row_into(Relation relation, const Datum* values, const bool* nulls);
 /// Replaces a row of one of our tables. Raises if somebody else changed it meanwhile.
 void update_row_of(Relation relation, ItemPointer tid, HeapTuple tuple);
 
-/// Replaces the row of one of our tables that has `values[column]`, an integer, in the column (0-based) of the unique
-/// index, or adds it. The caller sees to it that nobody else writes that row.
-void replace_row_in(Relation relation, Index index, int column, const Datum* values, const bool* nulls);
+/// Replaces the row of one of our tables that has the key of `values`, or adds it. The key is the first `key_columns`
+/// columns, at most 4, all integers, with a unique index on them. The caller sees to it that nobody else writes that
+/// row.
+void replace_row_in(Relation relation, Index index, int key_columns, const Datum* values, const bool* nulls);
 
 /// Next value of one of our sequences or identity columns, whoever the current user is.
 std::int64_t next_sequence_value(Relation relation, AttrNumber column);

@@ -1,4 +1,5 @@
-// Two sources say how far a peer's writes can be read here; the farther one counts.
+// Two sources say how far a peer's writes can be read here; the farther one counts. Of several streams from the peer
+// each brings its own share, so what can be read is what the one has brought that is farthest behind.
 //
 //   row      what the peer published in its stream (meridian.heartbeat): all that it committed up to `lsn` comes before
 //            the row in the stream, so where the row is visible, that is. It is an ordinary row, so standbys have it,
@@ -29,7 +30,21 @@ namespace meridian::pg {
 namespace {
 
 namespace heartbeat_column {
-enum : int { member, system_id, timeline, lsn, ancestors, ends, peers, published_at, received_at, residue, columns };
+enum : int {
+  member,
+  stream,
+  streams,
+  system_id,
+  timeline,
+  lsn,
+  ancestors,
+  ends,
+  peers,
+  published_at,
+  received_at,
+  residue,
+  columns
+};
 }
 
 // --- what was applied, on a primary ---
@@ -73,9 +88,14 @@ void note_applied(XactEvent event) noexcept {
 
 extern "C" void meridian_heartbeat_at_transaction_event(XactEvent event, void*) { note_applied(event); }
 
-XLogRecPtr applied_from(std::int32_t member) {
+// Through one stream; its subscription is named as core/stream.hpp says.
+XLogRecPtr applied_from(std::int32_t member, Stream stream) {
   char name[NAMEDATALEN];
-  snprintf(name, sizeof name, "meridian_%d", member);
+  if (stream.count == 1) {
+    snprintf(name, sizeof name, "meridian_%d", member);
+  } else {
+    snprintf(name, sizeof name, "meridian_%d_%dof%d", member, stream.number, stream.count);
+  }
   const Oid subscription = get_subscription_oid(name, true);
   if (!OidIsValid(subscription)) return InvalidXLogRecPtr;
   if (RecoveryInProgress()) {
@@ -91,6 +111,7 @@ XLogRecPtr applied_from(std::int32_t member) {
 
 struct Row {
   std::int32_t member;
+  Stream stream;
   std::uint64_t system_id;
   std::uint32_t timeline;
   XLogRecPtr lsn;
@@ -121,6 +142,7 @@ Row read_row(HeapTuple tuple, TupleDesc columns_of) {
   heap_deform_tuple(tuple, columns_of, values, nulls);
   Row row{};
   row.member = DatumGetInt32(values[member]);
+  row.stream = {DatumGetInt32(values[stream]), DatumGetInt32(values[streams])};
   row.system_id = std::strtoull(TextDatumGetCString(values[system_id]), nullptr, 10);
   row.timeline = static_cast<std::uint32_t>(DatumGetInt32(values[timeline]));
   row.lsn = DatumGetLSN(values[lsn]);
@@ -129,8 +151,8 @@ Row read_row(HeapTuple tuple, TupleDesc columns_of) {
   return row;
 }
 
-/// The first row that `wanted` accepts, under a fresh snapshot that is not the transaction's. There is one row per
-/// member, so every search looks at all.
+/// The first row that `wanted` accepts, under a fresh snapshot that is not the transaction's. There are few rows, so
+/// every search looks at all.
 template <typename Predicate>
 bool find_row(Predicate wanted, Row* found) {
   const Oid schema = get_namespace_oid("meridian", true);
@@ -150,8 +172,17 @@ bool find_row(Predicate wanted, Row* found) {
   return exists;
 }
 
-bool find_row_of(std::int32_t member, Row* found) {
-  return find_row([member](const Row& row) { return row.member == member; }, found);
+bool find_row_of(std::int32_t member, int stream, Row* found) {
+  return find_row([member, stream](const Row& row) { return row.member == member && row.stream.number == stream; },
+                  found);
+}
+
+/// How far one stream has brought the peer's writes; its row is `found`.
+XLogRecPtr stream_reach(std::int32_t member, Stream stream, std::uint64_t system_id, Row* found) {
+  const XLogRecPtr applied = applied_from(member, stream);
+  if (!find_row_of(member, stream.number, found)) return InvalidXLogRecPtr;
+  if (found->system_id != system_id || found->stream != stream) return InvalidXLogRecPtr;
+  return applied > found->residue ? std::max(applied, found->lsn) : found->lsn;
 }
 
 // --- publishing ---
@@ -226,7 +257,7 @@ XLogRecPtr write_row(std::int32_t member) {
       "INSERT INTO meridian.heartbeat AS h (member, system_id, timeline, lsn, ancestors, ends, peers, published_at) "
       "VALUES ($1, $2, $3, $4, $5, $6, ARRAY(" MERIDIAN_ACTIVE_PEERS
       "), pg_catalog.now()) "
-      "ON CONFLICT (member) DO UPDATE SET system_id = EXCLUDED.system_id, timeline = EXCLUDED.timeline, lsn = "
+      "ON CONFLICT (member, stream) DO UPDATE SET system_id = EXCLUDED.system_id, timeline = EXCLUDED.timeline, lsn = "
       "EXCLUDED.lsn, ancestors = EXCLUDED.ancestors, ends = EXCLUDED.ends, peers = EXCLUDED.peers, published_at = "
       "EXCLUDED.published_at",
       lengthof(types), types, values, nullptr, false, 0);
@@ -249,26 +280,37 @@ void replace(Relation heartbeat, HeapTuple arrived) {
   const Row fresh = read_row(arrived, RelationGetDescr(heartbeat));
   if (static_cast<std::uint32_t>(fresh.member) == local_actor().member()) return;
   Row old;
-  const bool goes_on =
-      find_row_of(fresh.member, &old) && old.system_id == fresh.system_id && old.timeline == fresh.timeline;
+  const Stream arriving = arriving_stream();
+  values[stream] = Int32GetDatum(arriving.number);
+  values[streams] = Int32GetDatum(arriving.count);
+  const bool goes_on = find_row_of(fresh.member, arriving.number, &old) && old.system_id == fresh.system_id &&
+                       old.timeline == fresh.timeline;
   values[residue] = LSNGetDatum(goes_on ? old.residue : applied_before());
   values[received_at] = TimestampTzGetDatum(GetCurrentTimestamp());
   nulls[received_at] = false;
-  replace_row_in(heartbeat, Index::heartbeat_by_member, member, values, nulls);
+  replace_row_in(heartbeat, Index::heartbeat_by_member, stream + 1, values, nulls);
 }
 
 }  // namespace
 
 bool peer_reach(std::uint64_t system_id, Reach* reach) {
   if (!IsTransactionState() || !OidIsValid(MyDatabaseId)) return false;
-  Row row;
-  if (!find_row([system_id](const Row& each) { return each.system_id == system_id; }, &row)) return false;
-  const XLogRecPtr applied = applied_from(row.member);
-  if (!find_row_of(row.member, &row) || row.system_id != system_id) return false;
+  Row any;
+  if (!find_row([system_id](const Row& each) { return each.system_id == system_id; }, &any)) return false;
+  Row row{};
+  XLogRecPtr lsn = InvalidXLogRecPtr;
+  for (int number = 1; number <= any.stream.count; ++number) {
+    Row each;
+    const XLogRecPtr brought = stream_reach(any.member, {number, any.stream.count}, system_id, &each);
+    if (XLogRecPtrIsInvalid(brought)) return false;
+    if (number > 1 && std::pair(each.timeline, brought) >= std::pair(row.timeline, lsn)) continue;
+    row = each;
+    lsn = brought;
+  }
   *reach = {};
   reach->system_id = system_id;
   reach->timeline = row.timeline;
-  reach->lsn = applied > row.residue ? std::max(applied, row.lsn) : row.lsn;
+  reach->lsn = lsn;
   reach->ancestors = {row.ancestors, static_cast<std::size_t>(row.ancestor_count)};
   reach->history_known = row.timeline == 1 || row.ancestor_count > 0;
   reach->issues = false;

@@ -21,7 +21,6 @@
 
 #include <algorithm>
 
-#include "core/stream.hpp"
 #include "pg/applying.hpp"
 #include "pg/catalog.hpp"
 #include "pg/hlc.hpp"
@@ -183,29 +182,6 @@ void republish_parked(const Standing& standing, std::int64_t parked) {
   SPI_finish();
 }
 
-// The stream that this process applies, by the name of its slot; the first if it applies none.
-std::int32_t arriving_stream() {
-  if (!IsLogicalWorker() || MySubscription == nullptr || MySubscription->slotname == nullptr) return 1;
-  const auto name = parse_stream_name(MySubscription->slotname);
-  return name ? name->stream.number : 1;
-}
-
-// The row of the member and stream, found by its key; false if there is none.
-bool find_row(Relation progress, const Datum* arrived, ItemPointer found) {
-  using namespace progress_column;
-  ScanKeyData keys[2];
-  ScanKeyInit(&keys[0], member + 1, BTEqualStrategyNumber, F_INT4EQ, arrived[member]);
-  ScanKeyInit(&keys[1], stream + 1, BTEqualStrategyNumber, F_INT4EQ, arrived[stream]);
-  Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
-  SysScanDesc scan = systable_beginscan(progress, index_oid(Index::progress_by_member), true, snapshot, 2, keys);
-  const HeapTuple tuple = systable_getnext(scan);
-  const bool exists = HeapTupleIsValid(tuple);
-  if (exists) *found = tuple->t_self;
-  systable_endscan(scan);
-  UnregisterSnapshot(snapshot);
-  return exists;
-}
-
 // Only the apply worker of the stream writes its row, and begin_generation() locks the table.
 void replace(Relation progress, HeapTuple arrived) {
   using namespace progress_column;
@@ -214,15 +190,10 @@ void replace(Relation progress, HeapTuple arrived) {
   bool nulls[columns];
   heap_deform_tuple(arrived, RelationGetDescr(progress), values, nulls);
   if (DatumGetInt32(values[member]) == local_actor().member()) return;
-  values[stream] = Int32GetDatum(arriving_stream());
+  values[stream] = Int32GetDatum(arriving_stream().number);
   values[received_at] = TimestampTzGetDatum(GetCurrentTimestamp());
   nulls[received_at] = false;
-  ItemPointerData place;
-  if (find_row(progress, values, &place)) {
-    update_row_of(progress, &place, heap_form_tuple(RelationGetDescr(progress), values, nulls));
-  } else {
-    insert_row_into(progress, values, nulls);
-  }
+  replace_row_in(progress, Index::progress_by_member, stream + 1, values, nulls);
 }
 
 }  // namespace

@@ -105,7 +105,7 @@ void plan(Relation relation, Split* split) {
   MemoryContextReset(split->context);
   split->route = Route::first;
   split->part_count = 0;
-  if (is_ours(relation, "progress")) {
+  if (is_ours(relation, "progress") || is_ours(relation, "heartbeat")) {
     split->route = Route::every;
   } else if (is_ours(relation, "tombstone")) {
     split->route = Route::by_stored_hash;

@@ -92,12 +92,16 @@ agree('joined');
 # --- one stream stands still -----------------------------------------------------------------------------------------------------
 
 cut_stream($n3, $n1, 2);
-sql($n1, q{INSERT INTO person SELECT 'q' || i, 'new' FROM generate_series(1, 60) i});
+my $token = sql($n1, "INSERT INTO person SELECT 'q' || i, 'new' FROM generate_series(1, 60) i;\nSHOW meridian.last_write");
 stream_done($n3, $n1, $_) foreach 1, 3;
 my $arrived = sql($n3, q{SELECT count(*) FROM person WHERE v = 'new'});
 cmp_ok($arrived, '>', 20, 'of one transaction a part arrives');
 cmp_ok($arrived, '<', 55, 'and a part does not, if one stream stands still');
 is(sql($n1, q{SELECT meridian.wait_converged('1 s')}), 'f', 'which is not converged');
+wait_until($n3, 'SELECT count(*) = 2 FROM meridian.heartbeat h WHERE member = ' . member_id($n1) . ' AND lsn >= (SELECT max(lsn) FROM meridian.heartbeat WHERE member = h.member)
+	AND (SELECT count(*) FROM meridian.heartbeat o WHERE o.member = h.member AND o.lsn < h.lsn) = 1');
+is(sql($n3, "SELECT meridian.check_token('$token')"), 'not_yet', 'and no token of it is reached, whatever the other streams have brought');
+is(sql($n2, "SELECT meridian.wait_for('$token', '1min')"), 'reached', 'but where it is');
 is(sql($n2, q{SELECT meridian.wait_converged()}), 't', 'what another node wrote has arrived');
 is(sql($n1, q{SELECT state || ' ' || coalesce(lag_bytes::text, '-') FROM meridian.nodes WHERE node = 'n3'}), 'incomplete -', 'the view says why');
 is(sql($n3, q{SELECT string_agg(setting || ': ' || value, ', ') FROM meridian.check_config() WHERE NOT ok}), 'subscription meridian_1_2of3: disabled', 'and so does check_config()');
@@ -115,6 +119,7 @@ is(sql($n3, q{SELECT string_agg(stream::text, ' ') FROM meridian.progress p WHER
 heal_stream($n3, $n1, 2);
 wait_on_all(\@nodes, 'SELECT count(*) = 0 FROM meridian.tombstone');
 agree('after the stream runs again');
+is(sql($n3, "SELECT meridian.wait_for('$token', '1min')"), 'reached', 'now the token is, too');
 expect_everywhere(\@nodes, "SELECT count(*) FILTER (WHERE name = '$late') || ' of ' || count(*) FROM person WHERE v = 'new'", '0 of 59', 'the late row stayed dead');
 
 # --- conflicts -----------------------------------------------------------------------------------------------------------------
