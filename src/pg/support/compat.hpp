@@ -286,8 +286,12 @@ inline bool delays_others() {
     LWLock* const partition = LockHashPartitionLockByIndex(i);
     LWLockAcquire(partition, LW_SHARED);
 #if PG_VERSION_NUM >= 160000
-    dlist_iter each;
-    dlist_foreach(each, &MyProc->myProcLocks[i]) found = found || delays(dlist_container(PROCLOCK, procLink, each.cur));
+    // Not dlist_foreach: its type checks are C.
+    const dlist_node* const locks = &MyProc->myProcLocks[i].head;
+    for (const dlist_node* each = locks->next; each != nullptr && each != locks; each = each->next)
+      found =
+          found ||
+          delays(reinterpret_cast<const PROCLOCK*>(reinterpret_cast<const char*>(each) - offsetof(PROCLOCK, procLink)));
 #else
     const SHM_QUEUE* const locks = &MyProc->myProcLocks[i];
     const Pointer none = nullptr;
