@@ -2,9 +2,9 @@
 //
 // A plan keeps a pair of them for the whole life of the backend, since making and dropping two slots per image costs as
 // much as finding the row. Only the outermost application of a process uses a kept pair; one that is nested in it (a
-// delete that is looked at again, a row that another displaces) makes its own. `in_use` is cleared with the transaction,
-// so an error that leaves an application by the side door leaves slots that the next one clears before use. They never
-// hold a buffer pin, which would belong to the transaction that failed.
+// delete that is looked at again, a row that another displaces) makes its own. `in_use` is cleared with the
+// transaction, so an error that leaves an application by the side door leaves slots that the next one clears before
+// use. They never hold a buffer pin, which would belong to the transaction that failed.
 #pragma once
 
 #include "pg/row_values.hpp"
