@@ -196,6 +196,13 @@ RowValues row_from_texts(Relation relation, Datum texts) {
 }
 
 RowValues vital_from_texts(Relation relation, const RowPlan* plan, Datum texts) {
+  Jsonb* object = DatumGetJsonbP(texts);
+  for (int k = 0; k < plan->key_count; ++k) {
+    // A default would be the key of another row.
+    const char* name = NameStr(TupleDescAttr(RelationGetDescr(relation), plan->keys[k].attnum - 1)->attname);
+    if (field_of(&object->root, name) != nullptr) continue;
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN), errmsg("the row has no value of key column \"%s\"", name)));
+  }
   return read_texts(relation, texts, [plan](int i) {
     return plan->columns[i].is_key || i + 1 == plan->state_attnum || i + 1 == plan->stamp_attnum;
   });

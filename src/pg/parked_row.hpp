@@ -62,7 +62,8 @@ Datum sent_to_texts(const SentValue* row, int count);
 Datum row_to_texts(Relation relation, const RowPlan* plan, const RowValues& row, bool key_only);
 /// The row again, by the table's present definition. May run code of the table's owner (domain checks, defaults).
 RowValues row_from_texts(Relation relation, Datum texts);
-/// Only what decides about the row's life: key, state or timestamp. All other columns are NULL.
+/// Only what decides about the row's life: key, state or timestamp. All other columns are NULL. Raises 42703 if a
+/// column of the key is not among the texts.
 RowValues vital_from_texts(Relation relation, const RowPlan* plan, Datum texts);
 /// Raises 42703 if the row has a column that the table has not, or generates.
 void require_columns(Relation relation, Datum texts);

@@ -33,6 +33,7 @@ SELECT pg_temp.park(18, '{"id": "18", "n": {"binary": "00000001"}}');
 SELECT pg_temp.park(19, '{"id": "19"}', 'missing');
 SELECT pg_temp.park(20, '{"id": "20"}', 'unattached');
 SELECT pg_temp.park(21, jsonb_build_object('id', pg_temp.raw('int8', '00'), 'v', ''));
+SELECT pg_temp.park(22, '{"ident": "22", "v": ""}');
 SELECT id, meridian.retry_parked(id) FROM meridian.parked ORDER BY id;
 -- what is known of them now
 SELECT id, rel, key, reason, sqlstate, attempts, sent_as FROM meridian.parked ORDER BY id;
