@@ -61,7 +61,8 @@ JsonbValue* field_of(JsonbContainer* object, const char* name) {
 char* text_field(JsonbContainer* object, const char* name) {
   const JsonbValue* value = field_of(object, name);
   if (value == nullptr || value->type != jbvString) {
-    ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("a value of a parked row lacks its \"%s\"", name)));
+    ereport(ERROR,
+            (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION), errmsg("a value of a parked row lacks its \"%s\"", name)));
   }
   return pnstrdup(value->val.string.val, value->val.string.len);
 }

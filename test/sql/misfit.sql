@@ -40,6 +40,7 @@ SELECT id, rel, key, reason, sqlstate, attempts, sent_as FROM meridian.parked OR
 SELECT alarm, severity, subject FROM meridian.alarms ORDER BY subject;
 
 -- a row that was deleted meanwhile does not wait on
+SELECT meridian.begin_apply();
 INSERT INTO meridian.tombstone (table_id, key_hash, key, floor, stamp, actor, seen, settled)
   SELECT r.id, p.key_hash, '{11}', 0, 20 << 16, 65538, '{entries:[2/1@0.1 last 10.0]}', true
     FROM meridian.replicated_table r, meridian.parked_image p WHERE r.rel = 'fitting'::regclass AND p.id = 11;

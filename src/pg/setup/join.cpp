@@ -156,12 +156,19 @@ void Join::clear_leftovers() {
   for (const auto& node : mesh_->nodes()) node->db.query("SELECT meridian.remove_member($1)", {std::to_string(me_.id)});
 }
 
-/// A member that was removed from some nodes only leaves them in different generations.
+/// A member that was removed from some nodes only leaves them in different generations; and who holds its tombstones
+/// has something to mend first.
 void Join::check_generation() {
   const std::string expected = std::to_string(mesh_->generation());
   for (const auto& node : mesh_->nodes()) {
-    const Rows rows = node->db.query("SELECT FROM meridian.generation WHERE number = $1 AND held IS NULL", {expected});
-    if (rows.count() > 0) continue;
+    const Rows rows = node->db.query("SELECT number = $1, held FROM meridian.generation", {expected});
+    const bool is_same = rows.count() > 0 && rows.boolean(0, 0);
+    if (is_same && rows.null(0, 1)) continue;
+    if (is_same) {
+      throw SetupError("55000", node->db.label() + " holds its tombstones: " + rows.text(0, 1), {},
+                       "Finish what they are held for: repeat a drop_node that was cut off, or call "
+                       "meridian.begin_generation() on every member after a repair.");
+    }
     throw SetupError("55000", node->db.label() + " has not heard of the removal of a member", {},
                      "A drop_node was cut off or did not reach every member: repeat it.");
   }
