@@ -300,9 +300,11 @@ void change_bounded(RowState& state, const Bound& bound, Actor actor, std::span<
   const Decimal* delta = find(deltas, bound.slot);
   if (delta == nullptr || delta->is_zero()) return;
   add(state, bound, actor, Kind::change, nobody, *delta);
+  // Of this life only: the entries of others are not written now, and one write has one content on all nodes.
   const Kind done = want(delta->is_negative() ? Right::lower : Right::raise);
+  const Hlc birth = state.largest_birth();
   std::erase_if(state.shares, [&](const Share& share) {
-    return share.actor == actor && share.slot == bound.slot && share.kind == done;
+    return share.actor == actor && share.birth == birth && share.slot == bound.slot && share.kind == done;
   });
 }
 

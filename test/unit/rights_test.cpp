@@ -157,6 +157,17 @@ TEST(Rights, WhoWantsThemGetsThem) {
   EXPECT_FALSE(may_grant(row, shape, anna)) << "all together would not do";
 }
 
+TEST(Rights, AWriteLeavesTheEntriesOfOtherLivesAlone) {
+  const Bound bound = from_zero_to(100);
+  const Shape shape = shape_with(bound);
+  RowState old_life = row_of(shape, anna, at(0), 10);
+  want_rights(old_life, shape, bound, Right::lower, bert, at(1), Decimal::from_int64(3));
+  RowState row = merge(old_life, row_of(shape, bert, at(5), 20), shape, Tombstone{}).state;
+  ASSERT_EQ(shares_of(row, bert, at(0)).size(), 1U);
+  change(row, shape, bert, at(6), -2);
+  EXPECT_EQ(shares_of(row, bert, at(0)).size(), 1U) << "the wish is part of a write that the others have as it was";
+}
+
 TEST(Rights, AreAskedForWithReason) {
   const Bound bound = from_zero_to(100);
   const Shape shape = shape_with(bound);
