@@ -5,7 +5,8 @@
 #
 # Each suite lives in a root of its own (tools/debian-root.sh), with its own compiler: g++ 14 and 16. Both run at the same
 # time, since much of a test is waiting; what each printed is shown when it has ended. Needs root.
-# MERIDIAN_MATRIX_PARTS chooses the parts, as arguments of tools/check.sh; by default all.
+# MERIDIAN_MATRIX_PARTS chooses the parts, as arguments of tools/check.sh; by default all. MERIDIAN_MATRIX_SPLIT=1 deals the
+# TAP tests out among the suites, so that each file runs on one of them only.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -13,25 +14,33 @@ suites=("${@:-trixie forky}")
 read -ra suites <<< "${suites[*]}"
 read -ra parts <<< "${MERIDIAN_MATRIX_PARTS:-}"
 
-if [ "$(id -u)" != 0 ]; then exec sudo --preserve-env=MERIDIAN_MATRIX_PARTS,MERIDIAN_MATRIX_DIR "$0" "$@"; fi
+if [ "$(id -u)" != 0 ]; then exec sudo --preserve-env=MERIDIAN_MATRIX_PARTS,MERIDIAN_MATRIX_SPLIT,MERIDIAN_MATRIX_DIR "$0" "$@"; fi
 tools/install-deps.sh ci
 
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 
-check_suite() {
-  local root
+# deal INDEX: every nth TAP test, beginning with that one.
+deal() {
+  local tests=(test/t/*.pl) i
+  for ((i = $1; i < ${#tests[@]}; i += ${#suites[@]})); do printf '%s ' "${tests[i]}"; done
+}
+
+check_suite() {  # SUITE INDEX
+  local root chosen=
+  if [ -n "${MERIDIAN_MATRIX_SPLIT:-}" ]; then chosen=$(deal "$2"); fi
   root=$(tools/debian-root.sh create "$1")
   mkdir -p "$root/meridian"
   rsync -a --delete --exclude=.git --exclude='*.o' --exclude='*.d' --exclude='*.so' --exclude='*.a' --exclude='*.gch' --exclude='/build*' \
     --exclude='/meridian--*.sql' --exclude=results --exclude='regression.*' --exclude=tmp_check ./ "$root/meridian/"
   # The simulator computes the same on every machine: once, in make check, is enough.
-  tools/debian-root.sh run "$1" env MERIDIAN_CTEST='--exclude-regex ^sim_' /meridian/tools/check.sh "${parts[@]}"
+  tools/debian-root.sh run "$1" env MERIDIAN_CTEST='--exclude-regex ^sim_' PROVE_TESTS="$chosen" /meridian/tools/check.sh "${parts[@]}"
 }
 
 declare -A pids
-for suite in "${suites[@]}"; do
-  check_suite "$suite" > "$logs/$suite" 2>&1 < /dev/null &
+for i in "${!suites[@]}"; do
+  suite=${suites[i]}
+  check_suite "$suite" "$i" > "$logs/$suite" 2>&1 < /dev/null &
   pids[$suite]=$!
 done
 
