@@ -10,15 +10,12 @@
 #include "core/row_state.hpp"
 #include "core/rules.hpp"
 #include "core/type_codec.hpp"
+#include "pg/trigger_names.hpp"
 
 namespace meridian::pg {
 
 struct MergeCall;
 
-/// Trigger names. Row triggers fire in name order: the first must sort before every user trigger, the last behind.
-inline constexpr char apply_trigger_name[] = "00_meridian_apply";
-inline constexpr char stamp_trigger_name[] = "zz_meridian_stamp";
-inline constexpr char delete_trigger_name[] = "zz_meridian_delete";
 inline constexpr char state_column_name[] = "_meridian";
 
 struct ColumnPlan {

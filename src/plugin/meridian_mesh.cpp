@@ -18,6 +18,7 @@
 
 #include "pg/support/compat.hpp"
 #include "pg/support/guard.hpp"
+#include "pg/trigger_names.hpp"
 #include "plugin/split.hpp"
 
 MERIDIAN_MODULE_MAGIC("meridian_mesh")
@@ -29,9 +30,6 @@ PGDLLEXPORT void _PG_output_plugin_init(OutputPluginCallbacks* callbacks);
 namespace meridian::pg {
 namespace {
 
-/// The trigger that completes rows before they are logged; see sql/40_tables.sql.
-constexpr const char* kStampTrigger = "zz_meridian_stamp";
-
 /// pgoutput's own callbacks, which ours end in. Written once, when the library is loaded into a process.
 LogicalDecodeStartupCB base_startup = nullptr;
 LogicalDecodeChangeCB base_change = nullptr;
@@ -40,21 +38,11 @@ LogicalDecodeStreamChangeCB base_stream_change = nullptr;
 /// Tables this process has already warned about; lives in TopMemoryContext.
 List* warned_relations = NIL;
 
-bool has_stamp_trigger(Relation relation) {
-  const TriggerDesc* triggers = relation->trigdesc;
-  for (int i = 0; triggers != nullptr && i < triggers->numtriggers; ++i) {
-    if (std::strcmp(triggers->triggers[i].tgname, kStampTrigger) == 0) {
-      return true;
-    }
-  }
-  return false;
-}
-
-/// A table with the trigger leaves out a value only where the receiver is not to take it; without the trigger the
-/// receiver would read the gap as NULL, so somebody has to hear of it.
+/// A table with the trigger that completes rows before they are logged leaves out a value only where the receiver is
+/// not to take it; without the trigger the receiver would read the gap as NULL, so somebody has to hear of it.
 void warn_of_gap(Relation relation) {
   const Oid relid = RelationGetRelid(relation);
-  if (list_member_oid(warned_relations, relid) || has_stamp_trigger(relation)) {
+  if (list_member_oid(warned_relations, relid) || has_trigger(relation, stamp_trigger_name)) {
     return;
   }
   MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
@@ -64,7 +52,7 @@ void warn_of_gap(Relation relation) {
                     errmsg("an update of table \"%s\" leaves without an unchanged large value",
                            RelationGetRelationName(relation)),
                     errdetail("Table \"%s\" lacks trigger \"%s\"; the receiver sees NULL in place of the value.",
-                              RelationGetRelationName(relation), kStampTrigger),
+                              RelationGetRelationName(relation), stamp_trigger_name),
                     errhint("Run SELECT meridian.replicate('%s') or take the table out of the publication.",
                             RelationGetRelationName(relation))));
 }

@@ -3,12 +3,10 @@
 #include "core/stream.hpp"
 #include "pg/key_hash.hpp"
 #include "pg/support/compat.hpp"
+#include "pg/trigger_names.hpp"
 
 namespace meridian::pg {
 namespace {
-
-/// The trigger that replicated tables have, see sql/41_attach.sql.
-constexpr const char* kApplyTrigger = "00_meridian_apply";
 
 enum class Route { first, every, by_key, by_stored_hash };
 
@@ -67,14 +65,6 @@ bool is_ours(Relation relation, const char* name) {
   return schema != nullptr && std::strcmp(schema, "meridian") == 0;
 }
 
-bool is_replicated(Relation relation) {
-  const TriggerDesc* triggers = relation->trigdesc;
-  for (int i = 0; triggers != nullptr && i < triggers->numtriggers; ++i) {
-    if (std::strcmp(triggers->triggers[i].tgname, kApplyTrigger) == 0) return true;
-  }
-  return false;
-}
-
 AttrNumber column_named(Relation relation, const char* name) {
   const TupleDesc columns = RelationGetDescr(relation);
   for (int i = 0; i < columns->natts; ++i) {
@@ -110,7 +100,7 @@ void plan(Relation relation, Split* split) {
   } else if (is_ours(relation, "tombstone")) {
     split->route = Route::by_stored_hash;
     split->stored_hash = column_named(relation, "key_hash");
-  } else if (is_replicated(relation)) {
+  } else if (has_trigger(relation, apply_trigger_name)) {
     plan_key(relation, split);
   }
   split->valid = true;
@@ -154,6 +144,14 @@ std::uint64_t stored_hash(const Split* split, Relation relation, HeapTuple row) 
 }
 
 }  // namespace
+
+bool has_trigger(Relation relation, const char* name) {
+  const TriggerDesc* triggers = relation->trigdesc;
+  for (int i = 0; triggers != nullptr && i < triggers->numtriggers; ++i) {
+    if (std::strcmp(triggers->triggers[i].tgname, name) == 0) return true;
+  }
+  return false;
+}
 
 void begin_stream(const char* slot_name) {
   const auto name = parse_stream_name(slot_name);
