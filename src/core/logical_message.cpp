@@ -95,6 +95,25 @@ std::optional<BeginMessage> decode_begin(std::string_view message) noexcept {
   return begin;
 }
 
+std::optional<CommitMessage> decode_commit(std::string_view message) noexcept {
+  Cursor cursor(message);
+  if (!begins(&cursor, 'C')) return std::nullopt;
+  CommitMessage commit{};
+  const char flags = cursor.byte();
+  commit.position = cursor.number<std::uint64_t>();
+  commit.end_position = cursor.number<std::uint64_t>();
+  cursor.raw(8);  // the time of the commit
+  if (!cursor.at_end() || flags != 0) return std::nullopt;
+  return commit;
+}
+
+void set_commit_position(std::span<char, commit_message_size> message, std::uint64_t position) noexcept {
+  constexpr std::size_t offset = 2;
+  for (std::size_t i = 0; i < sizeof(position); ++i) {
+    message[offset + i] = static_cast<char>(position >> (8 * (sizeof(position) - 1 - i)));
+  }
+}
+
 std::optional<RelationMessage> decode_relation(std::string_view message) noexcept {
   Cursor cursor(message);
   if (!begins(&cursor, 'R')) return std::nullopt;

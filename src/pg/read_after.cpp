@@ -1,10 +1,12 @@
 // Where the wait for meridian.read_after happens.
 //
 // A changed value is *pending* until it has been waited for. Places, best first:
-//   SET at top level  after the value is set. Utility statements of this kind have no snapshot, and outside a block no
-//   lock BEGIN             before the transaction has a snapshot, so REPEATABLE READ works other statements  in a READ
-//   COMMITTED transaction: the statement's snapshot is dropped, and a new one taken after the
-//                     wait. It holds the locks of its tables by then; if replay has to wait for them, the wait gives up
+// - SET at top level, after the value is set: utility statements of this kind have no snapshot, and outside a block no
+//   lock;
+// - BEGIN: before the transaction has a snapshot, so REPEATABLE READ works;
+// - other statements in a READ COMMITTED transaction: the statement's snapshot is dropped, and a new one taken after
+// the
+//   wait. It holds the locks of its tables by then; if replay has to wait for them, the wait gives up.
 //
 // No snapshot may be held during a wait: it would hold back the horizon that vacuum's WAL records conflict with, and
 // replay would wait for the very session that waits for replay. A transaction whose snapshot is fixed (REPEATABLE READ)

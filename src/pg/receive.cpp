@@ -13,6 +13,7 @@
 #include "pg/refusal.hpp"
 #include "pg/remote_table.hpp"
 #include "pg/support/guard.hpp"
+#include "pg/transaction_group.hpp"
 
 namespace meridian::pg {
 namespace {
@@ -22,8 +23,6 @@ walrcv_startstreaming_fn base_startstreaming = nullptr;
 walrcv_receive_fn base_receive = nullptr;
 WalReceiverFunctionsType wrapped;
 
-// A message of the stream: 'w', three numbers of 8 bytes, and the logical message.
-constexpr int header_size = 25;
 constexpr char ignored_message = 'M';  // a generic logical message, of which an apply worker takes no notice
 
 struct Stream {
@@ -130,6 +129,7 @@ void begin_stream(const WalRcvStreamOptions* options) {
   stream = {};
   stream.is_ours = is_mesh_stream(options);
   if (!stream.is_ours) return;
+  start_grouping();
   forget_remote_tables();
   if (watching) return;
   watching = true;
@@ -147,13 +147,14 @@ extern "C" bool meridian_startstreaming(WalReceiverConn* connection, const WalRc
 
 extern "C" int meridian_receive(WalReceiverConn* connection, char** buffer, pgsocket* wait_fd) {
   stream.in_hand = InvalidOid;
-  const int size = base_receive(connection, buffer, wait_fd);
-  if (!stream.is_ours || size <= header_size || **buffer != 'w') return size;
-  char* const message = *buffer + header_size;
-  const std::string_view bytes(message, static_cast<std::size_t>(size - header_size));
+  if (!stream.is_ours) return base_receive(connection, buffer, wait_fd);
+  const int size = guarded([=] { return receive_grouped(base_receive, connection, buffer, wait_fd); });
+  if (size <= stream_header_size || **buffer != 'w') return size;
+  char* const message = *buffer + stream_header_size;
+  const std::string_view bytes(message, static_cast<std::size_t>(size - stream_header_size));
   if (!guarded([bytes] { return receive_message(bytes); })) return size;
   *message = ignored_message;
-  return header_size + 1;
+  return stream_header_size + 1;
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "pg/read_after.hpp"
 #include "pg/token.hpp"
 #include "pg/token_secret.hpp"
+#include "pg/transaction_group.hpp"
 #include "pg/wait.hpp"
 
 namespace meridian::pg {
@@ -88,6 +89,10 @@ void define_settings() {
   DefineCustomBoolVariable("meridian.allow_truncate", "Whether TRUNCATE of a replicated table is allowed.",
                            "It then deletes every row on all nodes, and costs as much as DELETE.", &allow_truncate,
                            false, PGC_SUSET, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("meridian.apply_group_size", "Most transactions of a peer that are applied as one.",
+                          "Small ones that have arrived already, while nobody else writes on this server. 1 applies "
+                          "each by itself.",
+                          &apply_group_size, 32, 1, 1000, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("meridian.conflict_rate_limit",
                           "Most entries per second that this server adds to the conflict history.",
                           "Conflicts beyond it are counted in meridian.stat_tables, but not kept. 0 sets no limit.",

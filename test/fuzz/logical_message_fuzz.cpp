@@ -2,6 +2,8 @@
 // again from what was read of it.
 #include "core/logical_message.hpp"
 
+#include <algorithm>
+#include <array>
 #include <string>
 
 #include "fuzz/fuzz.hpp"
@@ -69,6 +71,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view message = fuzz::as_text(data, size);
   if (const auto begin = decode_begin(message))
     fuzz::check(message_kind(message) == 'B' && size == 21, "a Begin has one size");
+  if (const auto commit = decode_commit(message)) {
+    std::array<char, commit_message_size> copy{};
+    fuzz::check(size == copy.size(), "a Commit has one size");
+    std::copy(message.begin(), message.end(), copy.begin());
+    set_commit_position(copy, ~commit->position);
+    const auto moved = decode_commit({copy.data(), copy.size()});
+    fuzz::check(moved && moved->position == ~commit->position && moved->end_position == commit->end_position,
+                "the position of a Commit, and only that, can be changed");
+  }
   if (const auto relation = decode_relation(message))
     fuzz::check(rewrite(*relation) == message, "a Relation can be rewritten");
   if (const auto type = decode_type(message)) fuzz::check(rewrite(*type) == message, "a Type can be rewritten");

@@ -39,6 +39,19 @@ TEST(LogicalMessage, Begin) {
   EXPECT_EQ(message_kind(""), '\0');
 }
 
+TEST(LogicalMessage, Commit) {
+  std::string commit = "C"s + '\0' + int64(0x0102030405060708) + int64(0x1112131415161718) + int64(7);
+  const auto decoded = decode_commit(commit);
+  ASSERT_TRUE(decoded);
+  EXPECT_EQ(decoded->position, 0x0102030405060708U);
+  EXPECT_EQ(decoded->end_position, 0x1112131415161718U);
+  ASSERT_EQ(commit.size(), commit_message_size);
+  set_commit_position(std::span<char, commit_message_size>(commit.data(), commit.size()), 0x2122232425262728);
+  EXPECT_EQ(commit, "C"s + '\0' + int64(0x2122232425262728) + int64(0x1112131415161718) + int64(7));
+  commit[1] = '\1';
+  EXPECT_FALSE(decode_commit(commit)) << "unknown flags";
+}
+
 TEST(LogicalMessage, Relation) {
   const auto decoded = decode_relation(relation);
   ASSERT_TRUE(decoded);
