@@ -27,7 +27,6 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 METHOD=${1:-time}
-exec {PAUSE}<> <(:)  # reading it with a timeout is a pause without a process
 ROUNDS=${ROUNDS:-4}
 ROWS=10000
 read -r -a arms <<<"${ARMS:-stock counter resolve max lww stock_set set plpgsql pglogical}"
@@ -176,32 +175,16 @@ first_row=38
 last_row() { echo $((TX * 37 % ROWS + 1)); }
 balance() { sql "$1" -c "SELECT balance FROM $2 WHERE id = $3"; }
 
-# until_seen CONDITION ARM ROW: asks the receiver in the open session WATCH, again and again, until the row's balance is so.
-until_seen() {
-  local answer
-  while
-    echo "SELECT balance $1 FROM $2 WHERE id = $3;" >&"${WATCH[1]}"
-    read -r answer <&"${WATCH[0]}" || die 'the receiver does not answer'
-    [ "$answer" != t ]
-  do
-    [ "$SECONDS" -lt "$deadline" ] || die "the receiver did not catch up on table $2"
-    read -r -t 0.005 -u "$PAUSE" || true
-  done
-}
-
 # await ARM OLD: prints the seconds from the first change of the backlog being visible on the receiver until the last.
-# Between two looks nothing holds a snapshot there: a waiting procedure would keep dead row versions from being removed,
-# which spares the worker the pruning that it does in earnest.
 await() {
-  local begun deadline=$((SECONDS + 900)) goal
+  local begun goal
   goal=$(balance from "$1" "$(last_row)")
-  coproc WATCH { sql to; }
-  until_seen "<> $2" "$1" "$first_row"
+  watch to
+  until_true "SELECT balance <> $2 FROM $1 WHERE id = $first_row"
   begun=$EPOCHREALTIME
-  until_seen "= $goal" "$1" "$(last_row)"
+  until_true "SELECT balance = $goal FROM $1 WHERE id = $(last_row)"
   awk -v begun="$begun" -v ended="$EPOCHREALTIME" 'BEGIN { print ended - begun }'
-  exec {WATCH[1]}>&-
-  wait "$WATCH_PID"
+  end_watch
 }
 
 check_equal() {

@@ -149,6 +149,34 @@ sql() {
   as_owner "$BIN/psql" -X -q -A -t -v ON_ERROR_STOP=1 -d "$(dsn_of "$node")" "$@"
 }
 
+exec {PAUSE}<> <(:)  # reading it with a timeout is a pause without a process
+
+# watch NODE: opens a session that until_true asks in. Between two questions it holds no snapshot: a procedure that waits
+# would keep dead row versions from being removed, which spares an apply worker the pruning that it does in earnest.
+watch() {
+  coproc WATCH { sql "$1"; }
+  WATCH_DEADLINE=$((SECONDS + 900))
+}
+
+# until_true QUERY: asks again and again until the answer is t.
+until_true() {
+  local answer
+  while
+    echo "$1;" >&"${WATCH[1]}"
+    read -r answer <&"${WATCH[0]}" || die 'the server does not answer'
+    [ "$answer" != t ]
+  do
+    [ "$SECONDS" -lt "$WATCH_DEADLINE" ] || die "not true after 900 s: $1"
+    read -r -t 0.005 -u "$PAUSE" || true
+  done
+}
+
+end_watch() {
+  local pid=$WATCH_PID
+  exec {WATCH[1]}>&-
+  wait "$pid"
+}
+
 # The columns of every table that is measured. FUNCTION is that of a BEFORE UPDATE trigger, or empty.
 make_table() {
   local node=$1 table=$2 rows=$3

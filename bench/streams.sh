@@ -46,7 +46,6 @@ make_servers() {
   done
 }
 
-# Writes and waits without holding a snapshot, which would keep dead row versions from being removed.
 procedures() {
   cat <<SQL
 CREATE PROCEDURE write_$1(transactions integer) LANGUAGE plpgsql AS \$\$
@@ -61,26 +60,11 @@ BEGIN
   UPDATE $1 SET balance = balance + 1, updated_at = clock_timestamp() WHERE id <= $MARKS;
   COMMIT;
 END \$\$;
-CREATE PROCEDURE await_$1(old bigint, INOUT seconds float) LANGUAGE plpgsql AS \$\$
-DECLARE
-  begun timestamptz;
-BEGIN
-  WHILE (SELECT sum(balance) = old FROM $1 WHERE id <= $MARKS) LOOP
-    COMMIT;
-    PERFORM pg_sleep(0.002);
-  END LOOP;
-  begun := clock_timestamp();
-  WHILE (SELECT sum(balance) < old + 2 * $MARKS FROM $1 WHERE id <= $MARKS) LOOP
-    COMMIT;
-    PERFORM pg_sleep(0.01);
-  END LOOP;
-  seconds := extract(epoch FROM clock_timestamp() - begun);
-END \$\$;
 SQL
 }
 
 # Changes are measured in one direction; the other streams would compete for the processors. `plain` is read by a
-# subscription made by hand: the slot's name says that it is the only one.
+# subscription made by hand: the slot's name says that it is the only one, the subscription's that it is of the mesh.
 make_streams() {
   sql from -c "SELECT meridian.create_node('from', 'from', '$(dsn_of from)')" >/dev/null
   sql to -c "SELECT meridian.join('to', 'to', '$(dsn_of to)', via => '$(dsn_of from)', streams => 2)" >/dev/null
@@ -92,13 +76,14 @@ make_streams() {
   sql from -c 'CREATE PUBLICATION stock FOR TABLE stock'
   sql to -c "CREATE SUBSCRIPTION stock CONNECTION '$(dsn_of from)' PUBLICATION stock
              WITH (create_slot = false, slot_name = 'stock', copy_data = false, enabled = false)" \
-    -c "CREATE SUBSCRIPTION plain CONNECTION '$(dsn_of from)' PUBLICATION meridian
+    -c "CREATE SUBSCRIPTION meridian_1_plain CONNECTION '$(dsn_of from)' PUBLICATION meridian
              WITH (create_slot = false, slot_name = 'plain', copy_data = false, binary = true, enabled = false)"
 }
 
 subscriptions_of() {
   case $1 in
     streams) echo meridian_1_1of2 meridian_1_2of2 ;;
+    plain) echo meridian_1_plain ;;
     *) echo "$1" ;;
   esac
 }
@@ -124,6 +109,17 @@ drop_slot() {
 
 marks() { sql to -c "SELECT sum(balance) FROM $1 WHERE id <= $MARKS"; }
 
+# await ARM OLD: prints the seconds from the first change of the backlog being visible on the receiver until all are.
+await() {
+  local begun
+  watch to
+  until_true "SELECT sum(balance) <> $2 FROM $1 WHERE id <= $MARKS"
+  begun=$EPOCHREALTIME
+  until_true "SELECT sum(balance) >= $2 + 2 * $MARKS FROM $1 WHERE id <= $MARKS"
+  awk -v begun="$begun" -v ended="$EPOCHREALTIME" 'BEGIN { print ended - begun }'
+  end_watch
+}
+
 check_equal() {
   local query="SELECT md5(string_agg(t::text, ',' ORDER BY id)) FROM (SELECT id, name, note, balance, updated_at FROM $1) t"
   [ "$(sql from -c "$query")" = "$(sql to -c "$query")" ] || die "table $1 differs between the servers after catching up"
@@ -148,8 +144,8 @@ measure() {
   old=$(marks "$arm")
   sql from -c 'SET synchronous_commit = off' -c "CALL write_$arm($TX)" -c CHECKPOINT
   sql to -c CHECKPOINT
-  # Psql sends what it gets in one -c as one transaction: statements come one by one.
-  seconds=$( (echo 'SET statement_timeout = 900000;'; switch "$arm" ENABLE; echo "CALL await_$arm($old, NULL);") | sql to)
+  switch "$arm" ENABLE | sql to
+  seconds=$(await "$arm" "$old")
   names=$(subscriptions_of "$arm")
   workers=$(sql to -c "SELECT pid FROM pg_stat_subscription WHERE subname = ANY (string_to_array('$names', ' ')) AND relid IS NULL")
   names=$(slots_of "$arm")

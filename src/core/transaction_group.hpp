@@ -40,7 +40,8 @@ class TransactionGroup {
     return Step::pass;
   }
 
-  /// A Commit, which is to be delivered with the position first_commit(). `can_hold`: nobody else is hindered by rows that stay locked a little longer.
+  /// A Commit, which is to be delivered with the position first_commit(). `can_hold`: nobody else is hindered by rows
+  /// that stay locked a little longer.
   constexpr Step commit(bool can_hold, int max_size) noexcept {
     if (phase_ == Phase::holding) return release();
     if (phase_ == Phase::inside && can_hold && delivered_ >= max_size && size_ < max_size) {

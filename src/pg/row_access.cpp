@@ -45,15 +45,15 @@ void add_range_table(RowWriter* writer) {
     updated = bms_add_member(updated, attribute->attnum - FirstLowInvalidHeapAttributeNumber);
   }
   compat::exec_init_range_table(writer->estate, entry, updated);
+  writer->target->ri_RangeTableIndex = 1;
 }
 
 void need_target(RowWriter* writer) {
   if (writer->estate != nullptr) return;
   writer->estate = CreateExecutorState();
   writer->target = makeNode(ResultRelInfo);
-  const bool has_watchers = writer->plan->others_see_update;
-  if (has_watchers) add_range_table(writer);
-  InitResultRelInfo(writer->target, writer->relation, has_watchers ? 1 : 0, nullptr, 0);
+  InitResultRelInfo(writer->target, writer->relation, 0, nullptr, 0);
+  if (writer->plan->others_see_update) add_range_table(writer);
   writer->estate->es_output_cid = GetCurrentCommandId(true);
   // AFTER triggers look their table up here.
   writer->estate->es_opened_result_relations = list_make1(writer->target);
@@ -226,6 +226,10 @@ WriteResult update_row(RowWriter* writer, TupleTableSlot* found, TupleTableSlot*
                                  InvalidSnapshot, true, &failure, &lock_mode, &indexes);
   if (result != TM_Ok) return WriteResult::changed_meanwhile;
   if (indexes.any) {
+    need_target(writer);
+    // Without it every index is said to be unchanged, and searches for older versions of the row before it splits a
+    // page: a fifth of the work of an apply worker, mostly in vain while they are as young as here.
+    if (writer->target->ri_RangeTableIndex == 0) add_range_table(writer);
     need_indexes(writer);
     compat::exec_insert_index_tuples(writer->target, row, writer->estate, true, false, nullptr, NIL,
                                      indexes.summarizing_only);

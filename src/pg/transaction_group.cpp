@@ -1,8 +1,10 @@
 // When transactions may be one:
 // - the next one is there already, so nothing waits for it;
 // - it is small, so that those before it do not become visible much later;
-// - no other transaction of this server is writing. A group keeps its rows locked until it ends. If it had to wait for
-//   somebody's row, whoever needs those rows would wait with it, and two that wait for each other are a deadlock;
+// - no other transaction of this server is writing, but those of the other streams from the same peer. A group keeps
+// its
+//   rows locked until it ends. If it had to wait for somebody's row, whoever needs those rows would wait with it, and
+//   two that wait for each other are a deadlock. Streams of one peer have no row in common;
 // - nobody has asked to skip a transaction (ALTER SUBSCRIPTION ... SKIP), which names one by its commit.
 //
 // The worker compares the position in a Commit with that of its Begin, so the Commit of a group carries the position of
@@ -15,6 +17,7 @@
 #include <cstring>
 
 #include "core/logical_message.hpp"
+#include "core/stream.hpp"
 #include "core/transaction_group.hpp"
 #include "pg/support/guard.hpp"
 
@@ -34,7 +37,15 @@ struct Received {
   pgsocket wait_fd;
 };
 
+// The other streams from this peer.
+struct Siblings {
+  bool known;
+  int count;
+  Oid subscriptions[max_streams];
+};
+
 TransactionGroup group;
+Siblings siblings;
 char held[held_size];
 bool has_next = false;
 Received next;
@@ -51,9 +62,41 @@ std::string_view logical_message(const Received& received) {
   return {received.buffer + stream_header_size, static_cast<std::size_t>(received.size - stream_header_size)};
 }
 
+// Found out once in a stream, by its first transaction: a node's streams are made together.
+void find_siblings() {
+  siblings.known = true;
+  const auto own = parse_stream_name(MySubscription->name);
+  if (!own || own->stream.count == 1) return;
+  const Relation catalog = table_open(SubscriptionRelationId, AccessShareLock);
+  const SysScanDesc scan = systable_beginscan(catalog, InvalidOid, false, nullptr, 0, nullptr);
+  for (HeapTuple tuple; HeapTupleIsValid(tuple = systable_getnext(scan));) {
+    const auto* const each = reinterpret_cast<Form_pg_subscription>(GETSTRUCT(tuple));
+    if (each->subdbid != MyDatabaseId || each->oid == MySubscription->oid || siblings.count == max_streams) continue;
+    const auto name = parse_stream_name(NameStr(each->subname));
+    if (name && name->member == own->member) siblings.subscriptions[siblings.count++] = each->oid;
+  }
+  systable_endscan(scan);
+  table_close(catalog, AccessShareLock);
+}
+
+bool is_of_sibling(TransactionId transaction) {
+  for (int i = 0; i < siblings.count; ++i) {
+    LWLockAcquire(LogicalRepWorkerLock, LW_SHARED);
+    const LogicalRepWorker* const worker = logicalrep_worker_find(siblings.subscriptions[i], InvalidOid, true);
+    const bool is_its = worker != nullptr && worker->proc != nullptr && worker->proc->xid == transaction;
+    LWLockRelease(LogicalRepWorkerLock);
+    if (is_its) return true;
+  }
+  return false;
+}
+
+// A transaction of a sibling that ends between two looks is not found, and then there is no group, which is harmless.
 bool nobody_else_writes() {
+  if (!siblings.known) find_siblings();
   const Snapshot snapshot = GetTransactionSnapshot();
-  return snapshot->xcnt == 0 && snapshot->subxcnt == 0 && !snapshot->suboverflowed;
+  if (snapshot->suboverflowed || snapshot->subxcnt > 0) return false;
+  return snapshot->xcnt <= static_cast<uint32>(siblings.count) &&
+         std::all_of(snapshot->xip, snapshot->xip + snapshot->xcnt, is_of_sibling);
 }
 
 bool can_hold() {
@@ -133,6 +176,7 @@ Received receive_next(walrcv_receive_fn base, WalReceiverConn* connection) {
 
 void start_grouping() {
   group.start();
+  siblings = {};
   has_next = false;
 }
 
