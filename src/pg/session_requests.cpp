@@ -2,9 +2,10 @@
 //
 //   idle -> asked (the backend) -> taken (the worker) -> answered or failed (the worker)
 //
-// A backend that asks again, or another that has its number later, begins a new generation; an answer to an older one
-// is dropped. So a wait that ends early leaves nothing to clean up: at worst the worker asks once for nobody, and sets
-// a latch for nothing.
+// A backend that asks again, or another that has its number later, sets its place to asked; the one worker answers what
+// it took before it takes anything again, so that an answer to an older request finds no place in state taken and is
+// dropped. A wait that ends early leaves nothing to clean up: at worst the worker asks once for nobody, and sets a
+// latch for nothing.
 //
 // One lock guards everything but the worker's number. It is held while keys and answers are copied, never across I/O.
 #include "pg/session_requests.hpp"
@@ -21,7 +22,6 @@ enum class State : std::uint32_t { idle, asked, taken, answered, failed };
 
 struct Place {
   State state;
-  std::uint32_t generation;
   int count;
   SessionKey keys[most_keys_asked];
   SessionPosition answers[most_keys_asked];
@@ -40,18 +40,12 @@ std::uint32_t my_number() { return static_cast<std::uint32_t>(compat::backend_in
 
 void set_latch_of(std::uint32_t process) { SetLatch(&ProcGlobal->allProcs[process].procLatch); }
 
-/// The place of a request that was taken; null if its backend waits no longer.
-Place* still_taken(const RequestBatch::Taken& taken) {
-  Place* const place = &requests->places[taken.backend];
-  return place->state == State::taken && place->generation == taken.generation ? place : nullptr;
-}
-
 /// Ends the requests of a batch in that state, and wakes their backends.
 void finish(const RequestBatch& batch, State state, const SessionPosition* answers) {
   LWLockAcquire(&requests->lock, LW_EXCLUSIVE);
   for (int i = 0; i < batch.requests; ++i) {
-    Place* const place = still_taken(batch.taken[i]);
-    if (place == nullptr) continue;
+    Place* const place = &requests->places[batch.taken[i].backend];
+    if (place->state != State::taken) continue;
     place->state = state;
     if (answers != nullptr) std::copy_n(answers + batch.taken[i].first, batch.taken[i].count, place->answers);
   }
@@ -64,7 +58,6 @@ void finish(const RequestBatch& batch, State state, const SessionPosition* answe
 void post_request(const SessionKey* keys, int count) {
   LWLockAcquire(&requests->lock, LW_EXCLUSIVE);
   Place* const place = &requests->places[my_number()];
-  ++place->generation;
   place->state = State::asked;
   place->count = count;
   std::copy_n(keys, count, place->keys);
@@ -108,7 +101,7 @@ void take_requests(RequestBatch* batch) {
     Place* const place = &requests->places[i];
     if (place->state != State::asked || batch->count + place->count > RequestBatch::most_keys) continue;
     place->state = State::taken;
-    batch->taken[batch->requests++] = {static_cast<std::uint32_t>(i), place->generation, batch->count, place->count};
+    batch->taken[batch->requests++] = {static_cast<std::uint32_t>(i), batch->count, place->count};
     std::copy_n(place->keys, place->count, batch->keys + batch->count);
     batch->count += place->count;
   }

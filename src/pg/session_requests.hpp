@@ -35,7 +35,6 @@ struct RequestBatch {
 
   struct Taken {
     std::uint32_t backend;
-    std::uint32_t generation;
     int first;  ///< of its keys
     int count;
   };
