@@ -2,14 +2,14 @@
 // can be read here.
 //
 // A primary has what is written on it: yes. A standby knows nothing by itself. The rule:
-//   - `yes` needs the *answer* to a request that was made to the primary after the question came. The primary says
-//   where
-//     the session wrote last; the standby has replayed that far.
-//   - `not_yet` may be said by the *mirror*, what the primary has said before, because a session's position only grows.
-//   - The primary answers with its present timeline. An answer of an earlier timeline than this server follows comes
-//   from
-//     a server that was left behind in a failover, which no longer hears of the writes: it is refused. One of a later
-//     timeline is `not_yet`, until this server follows.
+//
+//   yes       needs the *answer* to a request that was made to the primary after the question came: the primary says
+//             where the session wrote last, and the standby has replayed that far
+//   not_yet   may also be said by the *mirror*, what the primary has said before: a session's position only grows
+//   refuse    the primary answers with its present timeline. An answer of an earlier timeline than this server follows
+//             is from a server that was left behind in a failover, which hears of writes no longer. One of a later
+//             timeline is not_yet, until this server follows
+//
 // A standby of a standby asks its upstream, which answers by asking in turn: the request to the primary is still made
 // after the question came.
 #pragma once
