@@ -30,17 +30,7 @@ enum class SessionVerdict {
 /// `reach`: how far this server's own WAL can be read here, looked at after the answer came. `answer`: to a request
 /// that was made after the question came. `mirror`: of an earlier request. Both are positions that the primary gave
 /// for the session, at or above its last write.
-[[nodiscard]] inline SessionVerdict judge_session(const Reach& reach, const std::optional<Position>& answer,
-                                                  const std::optional<Position>& mirror) noexcept {
-  if (reach.issues) return SessionVerdict::yes;
-  if (answer) {
-    if (answer->system_id != reach.system_id || answer->timeline < reach.timeline) return SessionVerdict::refuse;
-    return judge(*answer, reach) == Verdict::yes ? SessionVerdict::yes : SessionVerdict::not_yet;
-  }
-  // Of another timeline it may never come.
-  if (mirror && mirror->system_id == reach.system_id && mirror->timeline == reach.timeline && mirror->lsn > reach.lsn)
-    return SessionVerdict::not_yet;
-  return SessionVerdict::ask;
-}
+[[nodiscard]] SessionVerdict judge_session(const Reach& reach, const std::optional<Position>& answer,
+                                           const std::optional<Position>& mirror) noexcept;
 
 }  // namespace meridian
