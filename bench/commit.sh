@@ -7,9 +7,11 @@
 #   meridian  it is not: every commit makes a token, and reports it to the client
 #   signed    the same with meridian.token_secret_file
 #
-# A real connection is needed: postgres --single reports no settings. INSERTS=2000. Exit status 1 if the gate fails.
+# INSERTS=2000. Exit status 1 if the gate fails.
 # shellcheck source=bench/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=bench/callgrind.sh
+. "$BENCH/callgrind.sh"
 
 INSERTS=${INSERTS:-2000}
 ARMS=(stock meridian signed)
@@ -20,33 +22,6 @@ libraries_of() {
     meridian) echo '' ;;
     signed) echo "meridian.token_secret_file = '$DIR/secret'" ;;
   esac
-}
-
-start_under_callgrind() {
-  local arm=$1 deadline=$((SECONDS + 120))
-  as_owner mkdir "$DIR/profile.$arm"
-  as_owner valgrind --tool=callgrind --callgrind-out-file="$DIR/profile.$arm/out.%p" --dump-before='meridian_bench_mark*' \
-    "$BIN/postgres" -D "$DIR/$arm" >"$DIR/$arm.log" 2>&1 &
-  until as_owner "$BIN/pg_isready" -q -h "$DIR" -p "$(port_of "$arm")"; do
-    [ "$SECONDS" -lt "$deadline" ] || die "the server did not start under callgrind: see $DIR/$arm.log"
-    sleep 0.2
-  done
-}
-
-inserts() { awk -v count="$1" 'BEGIN { for (i = 0; i < count; ++i) print "INSERT INTO t VALUES (1, 2);" }'; }
-
-# One connection; callgrind writes the counts of its backend to a new file at every mark, and starts again from zero.
-count_instructions() {
-  local arm=$1 pid
-  pid=$({
-    echo 'SELECT pg_backend_pid();'
-    inserts 100
-    echo '\o /dev/null'
-    echo 'SELECT mark();'
-    inserts "$INSERTS"
-    echo 'SELECT mark();'
-  } | sql "$arm")
-  echo "$arm $(awk -v n="$INSERTS" '/^totals:/ { printf "%.0f\n", $2 / n }' "$DIR/profile.$arm/out.$pid.2")"
 }
 
 instructions_of() { awk -v arm="$1" '$1 == arm { print $2 }' "$DIR/instructions"; }
@@ -63,7 +38,7 @@ $(libraries_of "$arm")"
   sql "$arm" -c 'CREATE EXTENSION meridian_bench' -c 'CREATE TABLE t (a integer, b integer)'
   stop_server "$arm"
   start_under_callgrind "$arm"
-  count_instructions "$arm" >>"$DIR/instructions"
+  echo "$arm $(count_instructions "$arm" "$INSERTS")" >>"$DIR/instructions"
   stop_server "$arm"
 done
 printf '\nInstructions per INSERT and commit, and as ratio to stock\n'

@@ -21,6 +21,10 @@ inline constexpr int errcode_write_lost = MAKE_SQLSTATE('M', 'D', '0', '3', '1')
 
 /// MD032: meridian.read_after is no token, or none that this server can ever have. Drop it.
 inline constexpr int errcode_token_unusable = MAKE_SQLSTATE('M', 'D', '0', '3', '2');
+
+/// MD033: a standby could not ask the primary where a session wrote last. Read from the primary.
+inline constexpr int errcode_primary_not_asked = MAKE_SQLSTATE('M', 'D', '0', '3', '3');
+
 /// MD040: this node has too few rights to change a bounded column that far; others may have them.
 inline constexpr int errcode_rights_exceeded = MAKE_SQLSTATE('M', 'D', '0', '4', '0');
 

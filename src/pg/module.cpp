@@ -14,10 +14,14 @@
 #include "pg/late_insert.hpp"
 #include "pg/read_after.hpp"
 #include "pg/receive.hpp"
+#include "pg/replica_lag.hpp"
 #include "pg/rights_queue.hpp"
 #include "pg/row_access.hpp"
 #include "pg/row_plan.hpp"
 #include "pg/row_slots.hpp"
+#include "pg/session_requests.hpp"
+#include "pg/session_table.hpp"
+#include "pg/session_worker.hpp"
 #include "pg/settings.hpp"
 #include "pg/stat_tables.hpp"
 #include "pg/support/compat.hpp"
@@ -48,6 +52,9 @@ constexpr SharedMemory shared_memory[] = {
     {wait_shmem_size, wait_shmem_init},
     {heartbeat_shmem_size, heartbeat_shmem_init},
     {rights_queue_shmem_size, rights_queue_shmem_init},
+    {session_table_shmem_size, session_table_shmem_init},
+    {session_requests_shmem_size, session_requests_shmem_init},
+    {replica_lag_shmem_size, replica_lag_shmem_init},
 };
 
 shmem_request_hook_type next_shmem_request_hook = nullptr;
@@ -90,6 +97,7 @@ void init_module() {
   shmem_startup_hook = meridian_shmem_startup;
   register_keeper();
   register_dispatcher();
+  register_session_worker();
   watch_receiving();
 }
 

@@ -5,9 +5,13 @@
 #include "pg/settings.hpp"
 
 #include "pg/read_after.hpp"
+#include "pg/session_table.hpp"
+#include "pg/session_worker.hpp"
+#include "pg/sessions.hpp"
 #include "pg/token.hpp"
 #include "pg/token_secret.hpp"
 #include "pg/transaction_group.hpp"
+#include "pg/upstream.hpp"
 #include "pg/wait.hpp"
 
 namespace meridian::pg {
@@ -62,6 +66,27 @@ void define_token_settings(GucContext fixed) {
                            PGC_USERSET, 0, nullptr, nullptr, nullptr);
 }
 
+void define_session_settings(GucContext fixed) {
+  DefineCustomStringVariable("meridian.session", "Name of the application's session that this connection writes for.",
+                             "Every commit with it moves the session's last write, on whatever connection.",
+                             &session_setting, "", PGC_USERSET, GUC_REPORT | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
+                             meridian_check_session_name, meridian_assign_session_name, nullptr);
+  DefineCustomIntVariable(
+      "meridian.max_sessions", "How many sessions are tracked at a time.",
+      "96 bytes of shared memory each. Beyond it those that wrote least recently are forgotten, and "
+      "answered as if they had written a little later. 0 tracks none.",
+      &max_sessions, 10'000, 0, 10'000'000, fixed, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("meridian.session_expiry", "After what time without a write a session is forgotten.", nullptr,
+                          &session_expiry_s, 3600, 1, INT_MAX, PGC_SIGHUP, GUC_UNIT_S, nullptr, nullptr, nullptr);
+  DefineCustomStringVariable("meridian.primary_dsn", "Where a standby asks about sessions.",
+                             "Empty: the server of primary_conninfo, in the database meridian.database.", &primary_dsn,
+                             "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("meridian.sticky_default",
+                          "How long sticky_until() lets a session stay at the primary while no lag was measured.",
+                          nullptr, &sticky_default_ms, 1000, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS, nullptr, nullptr,
+                          nullptr);
+}
+
 }  // namespace
 
 void define_settings() {
@@ -103,6 +128,7 @@ void define_settings() {
                           nullptr, nullptr);
 
   define_token_settings(fixed);
+  define_session_settings(fixed);
 
   MarkGUCPrefixReserved("meridian");
 }

@@ -12,6 +12,7 @@
 #include "pg/token.hpp"
 
 #include "core/token.hpp"
+#include "pg/session_table.hpp"
 #include "pg/support/function.hpp"
 #include "pg/token_check.hpp"
 #include "pg/token_secret.hpp"
@@ -66,10 +67,12 @@ void announce(XLogRecPtr end) noexcept {
 void on_transaction_event(XactEvent event) noexcept {
   switch (event) {
     case XACT_EVENT_COMMIT:
-      // Workers have no client to tell.
-      if (MyBackendType == B_BACKEND && (commits_prepared || TransactionIdIsValid(GetTopTransactionIdIfAny())) &&
-          !XLogRecPtrIsInvalid(XactLastCommitEnd))
-        announce(XactLastCommitEnd);
+      if ((commits_prepared || TransactionIdIsValid(GetTopTransactionIdIfAny())) &&
+          !XLogRecPtrIsInvalid(XactLastCommitEnd)) {
+        note_session_commit(XactLastCommitEnd);
+        // Workers have no client to tell.
+        if (MyBackendType == B_BACKEND) announce(XactLastCommitEnd);
+      }
       commits_prepared = false;
       break;
     case XACT_EVENT_ABORT:
@@ -92,22 +95,6 @@ std::string_view text_argument(const text* argument) {
           (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("not a token, or not signed with this server's secret"),
            errhint("A token is the text of meridian.last_write or of merge_tokens(), unchanged.")));
   pg_unreachable();
-}
-
-/// Milliseconds of the interval; raises 22023 unless between 0 and the longest wait.
-int checked_timeout(const Interval* timeout) {
-  const bool fits = timeout->month == 0 && timeout->day == 0 && timeout->time >= 0 &&
-                    timeout->time <= std::int64_t{longest_wait_ms} * 1000;
-  if (!fits) {
-    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("timeout must be between 0 and 1 hour"),
-                    errhint("Give an interval such as '1s'.")));
-  }
-  return static_cast<int>(timeout->time / 1000);
-}
-
-const char* outcome_name(Verdict verdict) {
-  if (verdict == Verdict::yes) return "reached";
-  return verdict == Verdict::not_yet ? "timeout" : name_of(verdict);
 }
 
 }  // namespace

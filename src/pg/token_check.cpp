@@ -19,21 +19,6 @@ Ancestors cached;
 
 std::span<const TimelineEnd> cached_span() { return {cached.ends, static_cast<std::size_t>(cached.count)}; }
 
-Reach own_reach() {
-  Reach reach{};
-  reach.system_id = GetSystemIdentifier();
-  reach.issues = !RecoveryInProgress();
-  if (reach.issues) {
-    reach.timeline = GetWALInsertionTimeLine();
-    reach.lsn = GetXLogInsertRecPtr();
-  } else {
-    TimeLineID timeline;
-    reach.lsn = GetXLogReplayRecPtr(&timeline);
-    reach.timeline = timeline;
-  }
-  return reach;
-}
-
 void judge_own(const Position& position, Reach* reach, Judgement* judgement) {
   if (position.timeline < reach->timeline && !reach->history_known) {
     reach->ancestors = ancestors_of(reach->timeline);
@@ -65,6 +50,21 @@ void judge_peer(const Position& position, Judgement* judgement) {
 }
 
 }  // namespace
+
+Reach own_reach() {
+  Reach reach{};
+  reach.system_id = GetSystemIdentifier();
+  reach.issues = !RecoveryInProgress();
+  if (reach.issues) {
+    reach.timeline = GetWALInsertionTimeLine();
+    reach.lsn = GetXLogInsertRecPtr();
+  } else {
+    TimeLineID timeline;
+    reach.lsn = GetXLogReplayRecPtr(&timeline);
+    reach.timeline = timeline;
+  }
+  return reach;
+}
 
 std::span<const TimelineEnd> ancestors_of(TimeLineID timeline) {
   if (cached.of == timeline) return cached_span();

@@ -20,6 +20,9 @@ Wanted read_token(std::string_view text);
 /// not there. Valid until the next call.
 std::span<const TimelineEnd> ancestors_of(TimeLineID timeline);
 
+/// How far this server's own WAL can be read here now. Its ancestors are not looked up.
+Reach own_reach();
+
 struct Judgement {
   Verdict verdict;
   /// If not_yet: replay of this server must have passed this position before the verdict can change. 0: it need not;

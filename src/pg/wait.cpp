@@ -165,6 +165,21 @@ WaitOutcome wait_until_here(const Wanted& wanted, int timeout_ms) {
   return outcome;
 }
 
+int checked_timeout(const Interval* timeout) {
+  const bool fits = timeout->month == 0 && timeout->day == 0 && timeout->time >= 0 &&
+                    timeout->time <= std::int64_t{longest_wait_ms} * 1000;
+  if (!fits) {
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("timeout must be between 0 and 1 hour"),
+                    errhint("Give an interval such as '1s'.")));
+  }
+  return static_cast<int>(timeout->time / 1000);
+}
+
+const char* outcome_name(Verdict verdict) {
+  if (verdict == Verdict::yes) return "reached";
+  return verdict == Verdict::not_yet ? "timeout" : name_of(verdict);
+}
+
 void attach_dispatcher(bool attached) {
   pg_atomic_write_u32(&state->dispatcher, attached ? static_cast<std::uint32_t>(compat::backend_index()) : nobody_here);
 }

@@ -19,6 +19,12 @@ WaitOutcome wait_until_here(const Wanted& wanted, int timeout_ms);
 /// The longest wait that may be asked for.
 inline constexpr int longest_wait_ms = 3'600'000;
 
+/// Milliseconds of an argument that says how long to wait; raises 22023 unless between 0 and the longest wait.
+int checked_timeout(const Interval* timeout);
+
+/// The end of a wait as SQL functions say it: `reached`, `timeout`, or the verdict.
+const char* outcome_name(Verdict verdict);
+
 // --- for the dispatcher ---
 
 /// Says where the dispatcher is to be woken, or with `false` that it has gone.

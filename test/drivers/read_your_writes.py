@@ -5,6 +5,7 @@
 
 Modes: set     the token of ParameterStatus goes into SET meridian.read_after before the read
        begin   into set_config(); the read is in a REPEATABLE READ transaction, whose BEGIN waits
+       session no token: both name the session, and the read waits for session_token()
        none    no token: what a replica does by itself
 --async commits asynchronously, --ddl adds and drops a column every Nth cycle, --prepared reads through a prepared statement with a
 generic plan. Prints one line, "cycles=N stale=N errors=N mean_ms=N". The token is never asked for: the server has sent it.
@@ -35,6 +36,8 @@ class Reader:
         elif self.mode == 'begin':
             self.cursor.execute("SELECT set_config('meridian.read_after', %s, false)", (token,))
             self.cursor.execute('BEGIN ISOLATION LEVEL REPEATABLE READ')
+        elif self.mode == 'session':
+            self.cursor.execute("SELECT set_config('meridian.read_after', meridian.session_token('driver'), false)")
         self.cursor.execute(self.query)
         value = self.cursor.fetchone()[0]
         if self.mode == 'begin':
@@ -52,7 +55,7 @@ def main():
     parser.add_argument('--write', required=True)
     parser.add_argument('--read', required=True)
     parser.add_argument('--cycles', type=int, default=1000)
-    parser.add_argument('--mode', choices=('set', 'begin', 'none'), default='set')
+    parser.add_argument('--mode', choices=('set', 'begin', 'session', 'none'), default='set')
     parser.add_argument('--async', dest='asynchronous', action='store_true')
     parser.add_argument('--ddl', type=int, default=0)
     parser.add_argument('--prepared', action='store_true')
@@ -61,6 +64,8 @@ def main():
     writer = psycopg2.connect(options.write)
     writer.autocommit = True
     write = writer.cursor()
+    if options.mode == 'session':
+        write.execute("SET meridian.session = 'driver'")
     if options.asynchronous:
         write.execute('SET synchronous_commit = off')
     reader = Reader(options.read, options.mode, options.prepared)

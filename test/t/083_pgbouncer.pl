@@ -1,5 +1,6 @@
 # Tokens through PgBouncer in transaction mode: a token reaches the client that wrote and no other; with
-# track_extra_parameters (1.20 and later) a client's meridian.read_after follows it to whatever server connection it gets.
+# track_extra_parameters (1.20 and later) a client's meridian.read_after, and its meridian.session, follow it to whatever
+# server connection it gets.
 #
 # Needs pgbouncer: in PATH, or named by the environment variable PGBOUNCER.
 use strict;
@@ -32,7 +33,7 @@ append_to_file("$directory/ini", "[databases]\n"
 	  . "writer = " . conninfo($primary) . "\nreader = " . conninfo($standby) . "\n"
 	  . "[pgbouncer]\nlisten_addr =\nlisten_port = $port\nunix_socket_dir = $directory\nauth_type = trust\nauth_file = $directory/users\n"
 	  . "pool_mode = transaction\ndefault_pool_size = 1\nlogfile = $directory/log\npidfile = $directory/pid\n"
-	  . ($minor >= 20 ? "track_extra_parameters = meridian.read_after\n" : ''));
+	  . ($minor >= 20 ? "track_extra_parameters = meridian.read_after, meridian.session\n" : ''));
 system_or_bail($program, '-q', '-d', "$directory/ini");
 END { my $status = $?; kill 'TERM', slurp_file("$directory/pid") if $directory && -e "$directory/pid"; $? = $status; }
 
@@ -69,9 +70,23 @@ run(a, 'SELECT 1')
 print(token(b).startswith('m1.'), token(b) != of_a, token(a) == of_a)
 }), "True True True True\nTrue True True", 'two clients share a server connection, and each has its own token');
 
+is(python(q{
+a, b = connect('writer'), connect('writer')
+run(a, "BEGIN; SET LOCAL meridian.session = 'a'; INSERT INTO note VALUES ('a'); COMMIT")
+of_a = token(a)
+run(b, "INSERT INTO note VALUES ('b')")
+print(run(b, "SELECT meridian.session_token('a')") == of_a, run(b, "SELECT current_setting('meridian.session')") == '')
+}), 'True True', 'a session that is named in the transaction is that of its client');
+
 SKIP:
 {
-	skip "PgBouncer 1.$minor cannot track meridian.read_after", 2 if $minor < 20;
+	skip "PgBouncer 1.$minor cannot track meridian.read_after", 3 if $minor < 20;
+	is(python(q{
+a, b = connect('writer', '-c meridian.session=c'), connect('writer', '-c meridian.session=d')
+run(a, "INSERT INTO note VALUES ('a')")
+run(b, "INSERT INTO note VALUES ('b')")
+print(run(b, "SELECT meridian.session_token('c')") == token(a), run(a, "SELECT meridian.session_token('d')") == token(b))
+}), 'True True', 'a session that is named with the connection stays with its client');
 	my $token = sql($primary, "INSERT INTO note VALUES ('c');\nSHOW meridian.last_write");
 	is(python(q{
 c = connect('reader', '-c meridian.read_after=' + sys.argv[2])

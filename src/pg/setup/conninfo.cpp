@@ -81,7 +81,7 @@ void Conninfo::refuse_server_identity() const {
   }
 }
 
-std::vector<std::pair<std::string, std::string>> Conninfo::parameters() const {
+std::vector<std::pair<std::string, std::string>> Conninfo::parameters(const std::string& application_name) const {
   // A peer behind a dead link must be noticed: libpq itself would wait for the kernel's two hours.
   static constexpr std::array<std::pair<const char*, const char*>, 5> defaults = {{
       {"keepalives", "1"},
@@ -96,7 +96,7 @@ std::vector<std::pair<std::string, std::string>> Conninfo::parameters() const {
   }
   std::erase_if(parameters,
                 [](const auto& p) { return p.first == "application_name" || p.first == "client_encoding"; });
-  parameters.emplace_back("application_name", "meridian setup");
+  parameters.emplace_back("application_name", application_name);
   return parameters;
 }
 

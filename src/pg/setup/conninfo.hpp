@@ -20,7 +20,8 @@ class Conninfo {
 
   /// Keywords and values for PQconnectStartParams: what the string says, then our own where it says nothing, and what
   /// we insist on.
-  [[nodiscard]] std::vector<std::pair<std::string, std::string>> parameters() const;
+  [[nodiscard]] std::vector<std::pair<std::string, std::string>> parameters(
+      const std::string& application_name = "meridian setup") const;
 
   /// The text with every password replaced.
   [[nodiscard]] std::string redact(std::string text) const;

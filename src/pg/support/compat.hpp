@@ -243,6 +243,15 @@ inline void replication_slot_acquire(const char* name, bool nowait) {
 #endif
 }
 
+/// Whether the slot lost the WAL that it was to hold.
+inline bool is_invalidated(const ReplicationSlotPersistentData& slot) {
+#if PG_VERSION_NUM >= 160000
+  return slot.invalidated != RS_INVAL_NONE;
+#else
+  return !XLogRecPtrIsInvalid(slot.invalidated_at);
+#endif
+}
+
 // --- WAL ----------------------------------------------------------------------------------------------------------
 
 /// XLogRegisterData: 18 takes const data.

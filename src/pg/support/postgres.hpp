@@ -120,6 +120,7 @@ extern "C" {
 #include "commands/subscriptioncmds.h"
 #include "commands/tablecmds.h"
 #include "commands/trigger.h"
+#include "common/controldata_utils.h"
 #include "common/hashfn.h"
 #include "executor/execdesc.h"
 #include "executor/executor.h"
