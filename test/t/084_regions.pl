@@ -9,23 +9,13 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $cycles = $ENV{CYCLES} // 100;
-my $driver = "$FindBin::RealBin/../drivers/read_your_writes.py";
 
-my ($us, $eu) = mesh([ 'us', 'eu' ]);
+my ($us, $eu) = mesh([ 'us', 'eu' ], conf => "wal_writer_delay = 10ms\n");
 my $copy = new_standby($eu, 'copy');
 my @readers = ($eu, $copy);
 
 sub verdict { return sql($_[0], "SELECT meridian.check_token('$_[1]')"); }
 sub reached { return sql($_[0], "SELECT meridian.wait_for('$_[1]', '1min')"); }
-sub cycles_of
-{
-	my ($writer, $reader, @options) = @_;
-	my ($out, $err) = run_command(
-		[ '/usr/bin/python3', $driver, '--write', conninfo($writer), '--read', conninfo($reader), '--cycles', $cycles, @options ]);
-	note "$out $err";
-	my %figures = $out =~ /(\w+)=(\S+)/g;
-	return "stale $figures{stale}, errors $figures{errors}";
-}
 
 on_all([ $us, $eu ], 'CREATE TABLE read_your_writes (id integer PRIMARY KEY, v bigint NOT NULL)');
 sql($us, q{SELECT meridian.replicate('read_your_writes')});
@@ -35,9 +25,20 @@ wait_converged($us, $eu);
 # Every member knows of every other soon after it has joined, however quiet both are.
 wait_until($_, 'SELECT count(*) = 2 FROM meridian.heartbeat') foreach ($us, $eu, $copy);
 
-is(cycles_of($us, $_), 'stale 0, errors 0', 'written in us, read on ' . $_->name) foreach @readers;
-is(cycles_of($us, $_, '--mode', 'begin'), 'stale 0, errors 0', 'the same in REPEATABLE READ on ' . $_->name) foreach @readers;
-is(cycles_of($eu, $us), 'stale 0, errors 0', 'written in eu, read in us');
+foreach my $case (
+	[ 'SET', [] ],
+	[ 'BEGIN in REPEATABLE READ', [ '--mode', 'begin' ] ],
+	[ 'asynchronous commit', ['--async'] ],
+	[ 'generic plan', [ '--mode', 'statement', '--prepared' ] ],
+	[ 'DDL in the gap', [ '--ddl', '25', '--ddl-on', conninfo($eu) ] ])
+{
+	my ($name, $options) = @$case;
+	foreach my $reader (@readers)
+	{
+		is(read_your_writes($us, $reader, '--cycles', $cycles, @$options)->{verdict}, 'stale 0, timeouts 0, errors 0', "$name, written in us, read on " . $reader->name);
+	}
+}
+is(read_your_writes($eu, $us, '--cycles', $cycles)->{verdict}, 'stale 0, timeouts 0, errors 0', 'written in eu, read in us');
 
 # A write that sends nothing.
 my $local = sql($us, "CREATE TABLE here_only (v integer);\nSHOW meridian.last_write");
