@@ -95,6 +95,42 @@ TEST(TokenCheck, ALargerLsnOnALaterTimelineProvesNothing) {
   EXPECT_EQ(judge({system_id + 1, 1, 1}, promoted), Verdict::foreign);
 }
 
+// A node that applies what a system writes, timeline after timeline, and hears of each new one after it has got some
+// way on the one before. It has all that it applied, on whatever timeline, and of the present one what it has applied
+// since.
+TEST(TokenCheck, WhatWasAppliedStaysReadable) {
+  std::mt19937_64 random(2);
+  int kept = 0;
+  for (int round = 0; round < 5000; ++round) {
+    const History history = random_history(random);
+    std::vector<std::uint64_t> applied(history.timelines.size(), 0);
+    TimelineEnd told{1, 0};
+    std::vector<TimelineEnd> ends;
+    for (std::uint32_t next = 1; next < history.timelines.size(); ++next) {
+      const Timeline& its = history.timelines[next];
+      std::vector<TimelineEnd> fresh = history.ancestors(next);
+      keep_known_ends(fresh, told, ends);
+      ends = fresh;
+      told = {next, its.begun_at + random() % (its.end - its.begun_at + 1)};
+      applied[next] = told.end;
+      const Reach reach{system_id, told.timeline, UINT64_MAX, ends, true, false};
+      for (std::uint32_t on = 1; on < next; ++on) {
+        const Timeline& old = history.timelines[on];
+        for (std::uint64_t lsn = old.begun_at + 1; lsn <= old.end; ++lsn) {
+          const bool in_history = history.contains(next, UINT64_MAX, on, lsn);
+          const Verdict verdict = judge({system_id, on, lsn}, reach);
+          // The first timeline that does not descend from another ends what is known of that: `lost` is the safe
+          // answer.
+          EXPECT_TRUE(verdict != Verdict::yes || in_history || lsn <= applied[on]);
+          EXPECT_TRUE(verdict == Verdict::yes || !in_history);
+          if (verdict == Verdict::yes && !in_history) ++kept;
+        }
+      }
+    }
+  }
+  EXPECT_GT(kept, 1000);
+}
+
 TEST(TokenCheck, AnUnknownHistoryLosesNothing) {
   const Reach reach{system_id, 3, 5000, {}, false, false};
   EXPECT_EQ(judge({system_id, 2, 1}, reach), Verdict::not_yet);
