@@ -79,6 +79,15 @@ is(verdict($eu, 'm1.1-1-1'), 'foreign', 'a system that is no member');
 my ($system, $timeline) = $cut =~ /^m1\.([0-9a-f]+)-([0-9a-f]+)-/;
 is(verdict($eu, "m1.$system-$timeline-ffffffffffffff"), 'not_yet', 'what a peer has not written cannot be told from what has not come');
 
+# What eu refuses is parked there: it has arrived and been merged, so `yes` is the answer, but the table does not hold it.
+sql($eu, 'ALTER TABLE read_your_writes ADD CONSTRAINT refused CHECK (v <> 4242)');
+my $parked = sql($us, "UPDATE read_your_writes SET v = 4242;\nSHOW meridian.last_write");
+is(reached($_, $parked), 'reached', 'the token of a change that is parked, on ' . $_->name) foreach @readers;
+isnt(sql($_, 'SELECT v FROM read_your_writes'), '4242', 'which cannot be read on ' . $_->name) foreach @readers;
+is(sql($_, q{SELECT count(*) FROM meridian.parked}), 1, 'and is in meridian.parked of ' . $_->name) foreach @readers;
+sql($eu, 'ALTER TABLE read_your_writes DROP CONSTRAINT refused');
+is(sql($eu, 'SELECT meridian.retry_parked(id) FROM meridian.parked'), 'applied', 'until the table takes it');
+
 # A quiet mesh falls silent.
 wait_converged($us, $eu);
 my $told = q{SELECT string_agg(lsn::text, ' ' ORDER BY member) FROM meridian.heartbeat};
