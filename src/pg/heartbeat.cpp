@@ -195,19 +195,38 @@ XLogRecPtr reach_of(const Row& row, XLogRecPtr applied) {
   return applied > row.residue ? std::max(applied, row.lsn) : row.lsn;
 }
 
-/// The verdict by one stream of the peer; `applied` was read before.
-Verdict judge_by_stream(const Position& position, std::int32_t member, Stream stream, XLogRecPtr applied) {
+/// How far one stream has brought the peer's writes; `applied` was read before. False if there is no such row.
+bool reach_by_stream(std::uint64_t system_id, std::int32_t member, Stream stream, XLogRecPtr applied, Reach* reach) {
   Row row;
-  if (!find_row_of(member, stream.number, &row) || row.system_id != position.system_id || row.stream != stream)
-    return Verdict::foreign;
-  Reach reach{};
-  reach.system_id = row.system_id;
-  reach.timeline = row.timeline;
-  reach.lsn = reach_of(row, applied);
-  reach.ancestors = ancestors_in(row);
-  reach.history_known = row.timeline == 1 || row.ancestor_count > 0;
-  reach.issues = false;
-  return judge(position, reach);
+  if (!find_row_of(member, stream.number, &row) || row.system_id != system_id || row.stream != stream) return false;
+  *reach = {};
+  reach->system_id = system_id;
+  reach->timeline = row.timeline;
+  reach->lsn = reach_of(row, applied);
+  reach->ancestors = ancestors_in(row);
+  reach->history_known = row.timeline == 1 || row.ancestor_count > 0;
+  reach->issues = false;
+  return true;
+}
+
+/// What this process has found readable of peers. It stays so, whatever becomes of the peer: most tokens are fresh, and
+/// need no look at the table.
+constinit Position readable[Token::max_positions];
+std::size_t next_readable = 0;
+
+bool is_known_readable(const Position& position) {
+  return std::any_of(std::begin(readable), std::end(readable), [&](const Position& each) {
+    return each.system_id == position.system_id && each.timeline == position.timeline && position.lsn <= each.lsn;
+  });
+}
+
+void remember_readable(const Position& reached) {
+  for (Position& each : readable) {
+    if (each.system_id != reached.system_id || each.timeline != reached.timeline) continue;
+    each.lsn = std::max(each.lsn, reached.lsn);
+    return;
+  }
+  readable[next_readable++ % std::size(readable)] = reached;
 }
 
 /// The residue of a row that has been closed: nothing that is applied now is of its timeline.
@@ -325,15 +344,22 @@ void replace(Relation heartbeat, HeapTuple arrived) {
 }  // namespace
 
 Verdict judge_by_peer(const Position& position) {
+  if (is_known_readable(position)) return Verdict::yes;
   if (!IsTransactionState() || !OidIsValid(MyDatabaseId)) return Verdict::foreign;
   Row any;
   if (!find_row([&](const Row& each) { return each.system_id == position.system_id; }, &any)) return Verdict::foreign;
   Verdict verdict = Verdict::yes;
+  Position slowest{position.system_id, position.timeline, UINT64_MAX};
   for (int number = 1; number <= any.stream.count; ++number) {
     const Stream stream{number, any.stream.count};
     const XLogRecPtr applied = applied_from(any.member, stream);
-    verdict = combine(verdict, judge_by_stream(position, any.member, stream, applied));
+    Reach reach;
+    if (!reach_by_stream(position.system_id, any.member, stream, applied, &reach)) return Verdict::foreign;
+    verdict = combine(verdict, judge(position, reach));
+    // On an earlier timeline no more is known than the verdict.
+    slowest.lsn = std::min(slowest.lsn, reach.timeline == position.timeline ? reach.lsn : position.lsn);
   }
+  if (verdict == Verdict::yes) remember_readable(slowest);
   return verdict;
 }
 
