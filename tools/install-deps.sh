@@ -50,7 +50,9 @@ if [ ${#missing[@]} -gt 0 ]; then
     < /dev/null > /tmp/install-deps.$$.log 2>&1 || { cat /tmp/install-deps.$$.log >&2; exit 1; }
   rm -f /tmp/install-deps.$$.log
   # Tests start poolers of their own; one that listens on this machine was not asked for.
-  if [[ " ${missing[*]} " == *' pgbouncer '* ]]; then as_root service pgbouncer stop > /dev/null 2>&1 || true; fi
+  if [[ " ${missing[*]} " == *' pgbouncer '* ]]; then
+    { as_root systemctl disable --now pgbouncer || as_root service pgbouncer stop; } > /dev/null 2>&1 || true
+  fi
 fi
 
 # node-postgres is JavaScript only, but Debian's package wants Debian's Node.js. So it is unpacked, not installed: into a directory

@@ -89,7 +89,7 @@ foreach my $node (@europe)
 # --- us2 takes its place ------------------------------------------------------------------------------------------------
 
 # Its positions go beyond all that us had written before a slot is made: eu reads on from where it was.
-write_on($us2, "filler $_") foreach 1 .. 3;
+my $skipped = write_on($us2, 'skipped');
 sql($us2, 'SELECT pg_switch_wal()');
 symlink $us2->host . '/.s.PGSQL.' . $us2->port, $us->host . '/.s.PGSQL.' . $us->port or die $!;
 sql($us2, "SELECT pg_create_logical_replication_slot('$slot', 'meridian_mesh')");
@@ -123,6 +123,8 @@ foreach my $node (@europe)
 	is(verdict($node, sql($us2, "SELECT meridian.merge_tokens('$survives', '$later')")), 'yes', "$name: with a later one");
 	is(verdict($node, sql($us2, "SELECT meridian.merge_tokens('$lost', '$later')")), 'lost', "$name: a token with the third in it");
 }
+is(verdict($eu, $skipped), 'yes', 'what the new slot skipped counts as read');
+is(has($eu, 'skipped'), 0, 'though it is not there before heal() has brought it');
 my $back = write_on($eu, 'from eu');
 is(reached($us2, $back), 'reached', 'us2 reads on from eu');
 
@@ -136,6 +138,7 @@ is(verdict($_, $abroad), 'yes', 'the second, on ' . $_->name) foreach @europe;
 wait_until($eu, 'SELECT bool_and(pid IS NOT NULL) FROM pg_stat_subscription');
 sql($us2, q{SELECT meridian.heal('eu')});
 is(has($us2, 'abroad'), 1, 'heal() brings the second back to us2');
+is(has($eu, 'skipped'), 1, 'and to eu what the slot had skipped');
 is(verdict($us2, $abroad), 'lost', 'whose history does not say so: the token is lost there for good');
 same_everywhere([ $us2, $eu ], 'SELECT string_agg(t, $$,$$ ORDER BY t) FROM note', 'both hold the same');
 
