@@ -62,7 +62,7 @@ measure_latency() {
   local reader=$1 arm=$2 out cycles=$CYCLES
   [ "$arm" != '10 ms' ] || cycles=$((CYCLES / 4))
   out=$(as_owner "$READ_YOUR_WRITES" --write "$(dsn_of primary)" --read "$(dsn_of "$reader")" --cycles "$cycles" --mode "$(mode_of "$arm")")
-  [[ $out == *'stale=0 timeouts=0 errors=0'* ]] || die "$arm: $out"
+  [[ $out == *'stale=0 timeouts=0 late=0 errors=0'* ]] || die "$arm: $out"
   sed -n 's/.*p50_us=\([0-9]*\).*/\1/p' <<<"$out" >>"$DIR/p50.$reader.$arm"
   sed -n 's/.*p95_us=\([0-9]*\).*/\1/p' <<<"$out" >>"$DIR/p95.$reader.$arm"
 }

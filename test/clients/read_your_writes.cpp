@@ -151,9 +151,11 @@ class Reader {
     return std::stoll(value);
   }
 
-  void forget() {
+  /// What can be read without waiting, after an error.
+  long long read_now() {
     connection_.run("ROLLBACK");
     connection_.run("SET meridian.read_after = ''");
+    return std::stoll(select());
   }
 
  private:
@@ -182,7 +184,7 @@ class Reader {
 class Writer {
  public:
   explicit Writer(const Options& options) : options_(options), connection_(options.write) {
-    // DROP COLUMN and waits for locks are nobody's news.
+    // DROP COLUMN has nothing to tell.
     connection_.run("SET client_min_messages = warning");
     if (options.asynchronous) connection_.run("SET synchronous_commit = off");
     if (!options.ddl_on.empty()) other_ = std::make_unique<Connection>(options.ddl_on);
@@ -221,7 +223,7 @@ void run(const Options& options) {
   Writer writer(options);
   Reader reader(options);
   std::vector<int> waits;
-  int stale = 0, timeouts = 0, errors = 0;
+  int stale = 0, timeouts = 0, late = 0, errors = 0;
   for (int cycle = 1; cycle <= options.cycles; ++cycle) {
     const long long written = writer.write(cycle);
     Clock::duration waited{};
@@ -229,13 +231,13 @@ void run(const Options& options) {
       if (reader.read(writer.token(), &waited) < written) ++stale;
       waits.push_back(static_cast<int>(std::chrono::duration_cast<std::chrono::microseconds>(waited).count()));
     } catch (const ServerError& error) {
-      if (++(error.sqlstate == "MD030" ? timeouts : errors) == 1)
-        std::printf("# %s %s", error.sqlstate.c_str(), error.what());
-      reader.forget();
+      const bool here = reader.read_now() >= written;
+      ++(error.sqlstate != "MD030" ? errors : here ? timeouts : late);
+      std::printf("# cycle %d: %s %s", cycle, error.sqlstate.c_str(), error.what());
     }
   }
-  std::printf("cycles=%d stale=%d timeouts=%d errors=%d p50_us=%d p95_us=%d\n", options.cycles, stale, timeouts, errors,
-              percentile(waits, 50), percentile(waits, 95));
+  std::printf("cycles=%d stale=%d timeouts=%d late=%d errors=%d p50_us=%d p95_us=%d\n", options.cycles, stale, timeouts,
+              late, errors, percentile(waits, 50), percentile(waits, 95));
 }
 
 }  // namespace

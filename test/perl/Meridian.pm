@@ -351,7 +351,7 @@ sub read_your_writes
 	my ($out, $err) = run_command([ $program, '--write', conninfo($writer), '--read', conninfo($reader), @options ]);
 	note "$out $err";
 	my %figures = $out =~ /(\w+)=(\S+)/g;
-	$figures{verdict} = join ', ', map { "$_ " . ($figures{$_} // 'unknown') } qw(stale timeouts errors);
+	$figures{verdict} = join ', ', map { "$_ " . ($figures{$_} // 'unknown') } qw(stale timeouts late errors);
 	return \%figures;
 }
 

@@ -34,7 +34,7 @@ foreach my $case (
 	foreach my $reader ($standby, $leaf)
 	{
 		my $figures = read_your_writes($primary, $reader, '--cycles', $cycles, @$options);
-		is($figures->{verdict}, 'stale 0, timeouts 0, errors 0', "$name, read on " . $reader->name);
+		is($figures->{verdict}, 'stale 0, timeouts 0, late 0, errors 0', "$name, read on " . $reader->name);
 	}
 }
 
@@ -43,7 +43,7 @@ $leaf->append_conf('postgresql.conf', "recovery_min_apply_delay = '100ms'\n");
 $leaf->reload;
 my $plain = read_your_writes($primary, $leaf, '--mode', 'none', '--cycles', '20');
 cmp_ok($plain->{stale}, '>', 0, 'without a token the same loop reads stale rows');
-is(read_your_writes($primary, $leaf, '--cycles', '20')->{verdict}, 'stale 0, timeouts 0, errors 0', 'with the token it does not');
+is(read_your_writes($primary, $leaf, '--cycles', '20')->{verdict}, 'stale 0, timeouts 0, late 0, errors 0', 'with the token it does not');
 
 is(sql($standby, 'SELECT polled FROM meridian.wait_status'), 0, 'nobody had to poll');
 no_crash($primary, $standby, $leaf);

@@ -35,10 +35,10 @@ foreach my $case (
 	my ($name, $options) = @$case;
 	foreach my $reader (@readers)
 	{
-		is(read_your_writes($us, $reader, '--cycles', $cycles, @$options)->{verdict}, 'stale 0, timeouts 0, errors 0', "$name, written in us, read on " . $reader->name);
+		is(read_your_writes($us, $reader, '--cycles', $cycles, @$options)->{verdict}, 'stale 0, timeouts 0, late 0, errors 0', "$name, written in us, read on " . $reader->name);
 	}
 }
-is(read_your_writes($eu, $us, '--cycles', $cycles)->{verdict}, 'stale 0, timeouts 0, errors 0', 'written in eu, read in us');
+is(read_your_writes($eu, $us, '--cycles', $cycles)->{verdict}, 'stale 0, timeouts 0, late 0, errors 0', 'written in eu, read in us');
 
 # A write that sends nothing.
 my $local = sql($us, "CREATE TABLE here_only (v integer);\nSHOW meridian.last_write");
