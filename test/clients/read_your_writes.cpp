@@ -236,8 +236,8 @@ void run(const Options& options) {
       std::printf("# cycle %d: %s %s", cycle, error.sqlstate.c_str(), error.what());
     }
   }
-  std::printf("cycles=%d stale=%d timeouts=%d late=%d errors=%d p50_us=%d p95_us=%d\n", options.cycles, stale, timeouts,
-              late, errors, percentile(waits, 50), percentile(waits, 95));
+  std::printf("cycles=%d stale=%d timeouts=%d late=%d errors=%d p50_us=%d p95_us=%d max_us=%d\n", options.cycles, stale,
+              timeouts, late, errors, percentile(waits, 50), percentile(waits, 95), percentile(waits, 100));
 }
 
 }  // namespace
