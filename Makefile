@@ -88,6 +88,12 @@ drop-test-database:
 	'$(bindir)/psql' -X -q -d postgres -c 'SET client_min_messages = warning' \
 	  -c 'DROP DATABASE IF EXISTS $(CONTRIB_TESTDB) WITH (FORCE)'
 
+# Programs of the TAP tests.
+.PHONY: test-clients
+test-clients:
+	$(MAKE) -C test/clients PG_CONFIG='$(PG_CONFIG)'
+installcheck: test-clients
+
 # The plugins share objects with the extension, so they come after it even under make -j.
 .PHONY: plugins
 plugins: all-lib
@@ -104,7 +110,10 @@ uninstall: uninstall-plugins
 uninstall-plugins:
 	$(MAKE) -C src/plugin PG_CONFIG='$(PG_CONFIG)' uninstall
 
-clean: clean-plugins
+clean: clean-plugins clean-test-clients
+.PHONY: clean-test-clients
+clean-test-clients:
+	$(MAKE) -C test/clients clean
 .PHONY: clean-plugins
 clean-plugins:
 	$(MAKE) -C src/plugin PG_CONFIG='$(PG_CONFIG)' clean

@@ -7,6 +7,7 @@
 #
 # BENCH_PG_CONFIG  a server in which Meridian and bench/probe are installed already; otherwise both are built, on a
 #                  private copy of the server that PG_CONFIG names, in MERIDIAN_BENCH_BUILD (/var/tmp/meridian-bench)
+# BENCH_CLIENTS    the folder with test/clients built; needed with BENCH_PG_CONFIG by the scripts that use it
 # BENCH_PORT       the first of two ports (54600; the servers listen on unix sockets only)
 
 set -euo pipefail
@@ -60,6 +61,7 @@ build_in_copy() {
   as_owner make -s -C "$BUILD/tree" -j "$(nproc)" PG_CONFIG="$pg_config" all
   as_owner make -s -C "$BUILD/tree" PG_CONFIG="$pg_config" install
   as_owner make -s -C "$BUILD/tree/bench/probe" PG_CONFIG="$pg_config" all install
+  as_owner make -s -C "$BUILD/tree/test/clients" PG_CONFIG="$pg_config"
   echo "$pg_config" | as_owner tee "$BUILD/pg_config.path"
 }
 
@@ -75,6 +77,7 @@ choose_server() {
     export BENCH_PG_CONFIG
   fi
   BIN=$("$BENCH_PG_CONFIG" --bindir)
+  READ_YOUR_WRITES=${BENCH_CLIENTS:-$BUILD/tree/test/clients}/read_your_writes
 }
 
 # A directory for the servers. The name of a unix socket has at most 107 bytes, so the path is short.
@@ -137,6 +140,24 @@ CONF
     fi
     printf '%s\n' "${2:-}"
   } | as_owner tee -a "$DIR/$node/postgresql.conf" >/dev/null
+}
+
+# make_standby NODE OF [EXTRA CONFIGURATION]: a running streaming standby of a running server, which may be a standby.
+make_standby() {
+  local node=$1 of=$2
+  NODES+=("$node")
+  as_owner "$BIN/pg_basebackup" -d "$(dsn_of "$of") application_name=$node" -D "$DIR/$node" -R -X stream -c fast
+  printf '%s\n' "port = $(port_of "$node")" "meridian.node = '$node'" "${3:-}" | as_owner tee -a "$DIR/$node/postgresql.conf" >/dev/null
+  start_server "$node"
+}
+
+# await NODE QUERY: until the query says t.
+await() {
+  local deadline=$((SECONDS + 300))
+  until [ "$(sql "$1" -c "$2")" = t ]; do
+    [ "$SECONDS" -lt "$deadline" ] || die "timed out on $1 waiting for: $2"
+    sleep 0.05
+  done
 }
 
 start_server() { as_owner "$BIN/pg_ctl" -s -w -t 120 -D "$DIR/$1" -l "$DIR/$1.log" start || { tail -n 20 "$DIR/$1.log" >&2; die "server $1 did not start"; }; }

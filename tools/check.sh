@@ -72,6 +72,7 @@ build_extension() {
   private_config=$(as_tester tools/private-server.sh "$server") || return 1
   pgxs -k -j "$(nproc)" WERROR=1 all && pgxs install > /dev/null || return 1
   pgxs -C test/module WERROR=1 all && pgxs -C test/module install > /dev/null || return 1
+  pgxs -C test/clients WERROR=1 || return 1
   tools/check-exports.sh meridian.so src/plugin/*.so
 }
 

@@ -8,7 +8,10 @@
 # The PostgreSQL version is that of PG_CONFIG (or pg_config) if there is one, else the one this Debian release ships.
 set -euo pipefail
 
-packages=(g++ make cmake pkg-config libboost-dev libxxhash-dev libgtest-dev libpq-dev perl libipc-run-perl rsync python3-psycopg2)
+packages=(g++ make cmake pkg-config libboost-dev libxxhash-dev libgtest-dev libpq-dev perl libipc-run-perl rsync)
+# The clients of the tests. A Node.js that did not come from Debian serves as well.
+packages+=(python3-psycopg pgbouncer)
+command -v node > /dev/null || packages+=(nodejs)
 if [ "${1:-}" = ci ]; then
   packages+=(git clang-14 libclang-rt-14-dev clang-format-14 debootstrap)
 fi
@@ -46,4 +49,26 @@ if [ ${#missing[@]} -gt 0 ]; then
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" \
     < /dev/null > /tmp/install-deps.$$.log 2>&1 || { cat /tmp/install-deps.$$.log >&2; exit 1; }
   rm -f /tmp/install-deps.$$.log
+  # Tests start poolers of their own; one that listens on this machine was not asked for.
+  if [[ " ${missing[*]} " == *' pgbouncer '* ]]; then
+    { as_root systemctl disable --now pgbouncer || as_root service pgbouncer stop; } > /dev/null 2>&1 || true
+  fi
+fi
+
+# node-postgres is JavaScript only, but Debian's package wants Debian's Node.js. So it is unpacked, not installed: into a directory
+# that the test looks in.
+node_modules=/var/tmp/meridian-node
+node_packages=(node-pg node-split2 node-xtend)
+has_node_postgres() { NODE_PATH=/usr/share/nodejs:$node_modules/usr/share/nodejs node -e "require('pg')" > /dev/null 2>&1; }
+unpack_node_postgres() {
+  local directory package
+  directory=$(mktemp -d)
+  (cd "$directory" && apt-get download -qq "${node_packages[@]}") > "$directory/log" 2>&1 || { cat "$directory/log" >&2; exit 1; }
+  for package in "$directory"/*.deb; do as_root dpkg-deb -x "$package" "$node_modules"; done
+  rm -rf "$directory"
+}
+if ! has_node_postgres; then
+  update_lists
+  echo "unpacking: ${node_packages[*]}"
+  unpack_node_postgres
 fi

@@ -6,3 +6,6 @@ COMMENT ON FUNCTION mark() IS 'Does nothing. callgrind --dump-before=''meridian_
 
 CREATE FUNCTION mark_trigger() RETURNS trigger LANGUAGE C AS 'MODULE_PATHNAME', 'meridian_bench_mark_trigger';
 COMMENT ON FUNCTION mark_trigger() IS 'BEFORE INSERT trigger that is such a mark: a row that arrives ends a measurement of the apply worker.';
+
+CREATE FUNCTION empty_text(text) RETURNS text LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'meridian_bench_empty_text';
+COMMENT ON FUNCTION empty_text(text) IS 'Returns its argument: what a C function from text to text costs at least.';

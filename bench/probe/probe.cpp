@@ -17,3 +17,7 @@ MERIDIAN_FUNCTION(meridian_bench_mark)
 /// Trigger, BEFORE INSERT FOR EACH ROW: lets the row in.
 MERIDIAN_FUNCTION(meridian_bench_mark_trigger)
 { PG_RETURN_POINTER(reinterpret_cast<TriggerData*>(fcinfo->context)->tg_trigtuple); }
+
+/// empty_text(text) returns text: its argument.
+MERIDIAN_FUNCTION(meridian_bench_empty_text)
+{ PG_RETURN_DATUM(PG_GETARG_DATUM(0)); }

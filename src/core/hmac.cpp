@@ -22,6 +22,15 @@ constexpr std::uint32_t round_constants[64] = {
 /// SHA-256 of what is fed to it.
 class Sha256 {
  public:
+  using State = std::array<std::uint32_t, 8>;
+
+  Sha256() = default;
+  /// Goes on after whole blocks of `length` bytes.
+  Sha256(const State& state, std::uint64_t length) noexcept : state_(state), length_(length) {}
+
+  /// After whole blocks.
+  [[nodiscard]] const State& state() const noexcept { return state_; }
+
   void update(const std::uint8_t* data, std::size_t size) noexcept {
     length_ += size;
     while (size > 0) {
@@ -82,8 +91,7 @@ class Sha256 {
     filled_ = 0;
   }
 
-  std::array<std::uint32_t, 8> state_ = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-                                         0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+  State state_ = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
   std::uint8_t block_[block_size] = {};
   std::size_t filled_ = 0;
   std::uint64_t length_ = 0;
@@ -97,7 +105,7 @@ Sha256Digest sha256(std::string_view message) noexcept {
   return hash.finish();
 }
 
-Sha256Digest hmac_sha256(std::span<const std::uint8_t> key, std::string_view message) noexcept {
+HmacKey::HmacKey(std::span<const std::uint8_t> key) noexcept : ready_(true) {
   std::uint8_t padded[block_size] = {};
   if (key.size() > block_size) {
     Sha256 hash;
@@ -112,12 +120,17 @@ Sha256Digest hmac_sha256(std::span<const std::uint8_t> key, std::string_view mes
     std::uint8_t block[block_size];
     for (std::size_t i = 0; i < block_size; ++i) block[i] = padded[i] ^ pad;
     hash.update(block, block_size);
-    return hash;
+    return hash.state();
   };
-  Sha256 inner = keyed(0x36);
+  inner_ = keyed(0x36);
+  outer_ = keyed(0x5c);
+}
+
+Sha256Digest HmacKey::sign(std::string_view message) const noexcept {
+  Sha256 inner(inner_, block_size);
   inner.update(message);
   const Sha256Digest digest = inner.finish();
-  Sha256 outer = keyed(0x5c);
+  Sha256 outer(outer_, block_size);
   outer.update(digest.data(), digest.size());
   return outer.finish();
 }

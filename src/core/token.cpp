@@ -141,14 +141,14 @@ std::string to_text(const Signature& signature) {
   return {buffer, write_signature(buffer, signature)};
 }
 
-Signature sign_token(std::span<const std::uint8_t> secret, std::string_view text) noexcept {
-  const Sha256Digest digest = hmac_sha256(secret, text);
+Signature sign_token(const HmacKey& secret, std::string_view text) noexcept {
+  const Sha256Digest digest = secret.sign(text);
   Signature signature;
   std::copy_n(digest.begin(), signature_size, signature.begin());
   return signature;
 }
 
-bool is_signed_by(std::span<const std::uint8_t> secret, const ParsedToken& parsed) noexcept {
+bool is_signed_by(const HmacKey& secret, const ParsedToken& parsed) noexcept {
   if (!parsed.signature) return false;
   const Signature expected = sign_token(secret, parsed.signed_text);
   unsigned difference = 0;
@@ -156,8 +156,7 @@ bool is_signed_by(std::span<const std::uint8_t> secret, const ParsedToken& parse
   return difference == 0;
 }
 
-void write_token(const Position& position, std::span<const std::uint8_t> secret,
-                 char (&to)[short_token_size]) noexcept {
+void write_token(const Position& position, const HmacKey& secret, char (&to)[short_token_size]) noexcept {
   char* end = std::copy(version.begin(), version.end(), to);
   end = write_position(end, position);
   if (!secret.empty()) {

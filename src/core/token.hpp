@@ -21,6 +21,8 @@
 #include <string>
 #include <string_view>
 
+#include "core/hmac.hpp"
+
 namespace meridian {
 
 /// The end of a commit record.
@@ -78,14 +80,14 @@ struct ParsedToken {
 [[nodiscard]] std::string to_text(const Token& token);
 
 /// Signs a token's text with HMAC-SHA256. Never throws.
-[[nodiscard]] Signature sign_token(std::span<const std::uint8_t> secret, std::string_view text) noexcept;
+[[nodiscard]] Signature sign_token(const HmacKey& secret, std::string_view text) noexcept;
 /// Whether the parsed token carries the signature of this secret. Takes the same time wherever they differ.
-[[nodiscard]] bool is_signed_by(std::span<const std::uint8_t> secret, const ParsedToken& parsed) noexcept;
+[[nodiscard]] bool is_signed_by(const HmacKey& secret, const ParsedToken& parsed) noexcept;
 /// `_` and the digits.
 [[nodiscard]] std::string to_text(const Signature& signature);
 
 /// Writes the text of a token of one position, signed if there is a secret, with a terminating zero. Allocates nothing
 /// and never throws: it runs after a commit, where no error may be raised.
-void write_token(const Position& position, std::span<const std::uint8_t> secret, char (&to)[short_token_size]) noexcept;
+void write_token(const Position& position, const HmacKey& secret, char (&to)[short_token_size]) noexcept;
 
 }  // namespace meridian

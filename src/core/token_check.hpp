@@ -41,6 +41,12 @@ struct Reach {
 /// The verdict on one position of the system that `reach` describes.
 [[nodiscard]] Verdict judge(const Position& position, const Reach& reach) noexcept;
 
+/// For a node that applied a system's writes while it was on timeline `before`, up to `before.end`, and is told the
+/// history `fresh` of a later one (or of the same again): a successor may have been left behind by less than this node
+/// has, which then stays readable here. Raises each end to what is known: `before`, and the ends that it had come with.
+void keep_known_ends(std::span<TimelineEnd> fresh, const TimelineEnd& before,
+                     std::span<const TimelineEnd> ends_before) noexcept;
+
 /// The verdict on the whole when its parts are judged so.
 [[nodiscard]] constexpr Verdict combine(Verdict a, Verdict b) noexcept { return a < b ? b : a; }
 

@@ -12,9 +12,15 @@
 //
 // `applied` says nothing of timelines. It is of the row's timeline if it is beyond the row's `residue`, which is how
 // far the stream had been applied when the first row of that timeline came. A peer raises its epoch before it stamps
-// anything on a new timeline and tells the new timeline in the same transaction, so nothing on it comes earlier. (A
-// transaction that was prepared before the promotion and committed before the epoch was raised does.) `applied` is read
-// before the row, so the row is never the older of the two.
+// anything on a new timeline and tells the new timeline in the same transaction, so nothing on it comes earlier through
+// a slot that is as old. (A transaction that was prepared before the promotion and committed before the epoch was
+// raised does.) A slot that was made after the promotion lacks that transaction. So an apply worker that finds its
+// sender on another timeline than the row's closes the row before it reads: `lsn` becomes all that was applied, and
+// `residue` the end of all positions, until the row of the new timeline replaces it. `applied` is read before the row,
+// so the row is never the older of the two.
+//
+// What was applied of a timeline stays readable here when its successor turns out to have lost it. So the ends of
+// earlier timelines in a row are never below what this node has of them (core/token_check.hpp, keep_known_ends).
 #include "pg/heartbeat.hpp"
 
 #include "pg/applying.hpp"
@@ -118,7 +124,12 @@ struct Row {
   int ancestor_count;
   TimelineEnd* ancestors;
   XLogRecPtr residue;
+  HeapTuple tuple;  ///< a copy, of a row that was found
 };
+
+std::span<TimelineEnd> ancestors_in(const Row& row) {
+  return {row.ancestors, static_cast<std::size_t>(row.ancestor_count)};
+}
 
 void read_ancestors(Datum ancestors, Datum ends, Row* row) {
   Datum* timelines = nullptr;
@@ -164,7 +175,10 @@ bool find_row(Predicate wanted, Row* found) {
   for (HeapTuple tuple; !exists && HeapTupleIsValid(tuple = systable_getnext(scan));) {
     const Row row = read_row(tuple, RelationGetDescr(relation));
     exists = wanted(row);
-    if (exists) *found = row;
+    if (exists) {
+      *found = row;
+      found->tuple = heap_copytuple(tuple);
+    }
   }
   systable_endscan(scan);
   table_close(relation, AccessShareLock);
@@ -177,13 +191,46 @@ bool find_row_of(std::int32_t member, int stream, Row* found) {
                   found);
 }
 
-/// How far one stream has brought the peer's writes; its row is `found`.
-XLogRecPtr stream_reach(std::int32_t member, Stream stream, std::uint64_t system_id, Row* found) {
-  const XLogRecPtr applied = applied_from(member, stream);
-  if (!find_row_of(member, stream.number, found)) return InvalidXLogRecPtr;
-  if (found->system_id != system_id || found->stream != stream) return InvalidXLogRecPtr;
-  return applied > found->residue ? std::max(applied, found->lsn) : found->lsn;
+XLogRecPtr reach_of(const Row& row, XLogRecPtr applied) {
+  return applied > row.residue ? std::max(applied, row.lsn) : row.lsn;
 }
+
+/// How far one stream has brought the peer's writes; `applied` was read before. False if there is no such row.
+bool reach_by_stream(std::uint64_t system_id, std::int32_t member, Stream stream, XLogRecPtr applied, Reach* reach) {
+  Row row;
+  if (!find_row_of(member, stream.number, &row) || row.system_id != system_id || row.stream != stream) return false;
+  *reach = {};
+  reach->system_id = system_id;
+  reach->timeline = row.timeline;
+  reach->lsn = reach_of(row, applied);
+  reach->ancestors = ancestors_in(row);
+  reach->history_known = row.timeline == 1 || row.ancestor_count > 0;
+  reach->issues = false;
+  return true;
+}
+
+/// What this process has found readable of peers. It stays so, whatever becomes of the peer: most tokens are fresh, and
+/// need no look at the table.
+constinit Position readable[Token::max_positions];
+std::size_t next_readable = 0;
+
+bool is_known_readable(const Position& position) {
+  return std::any_of(std::begin(readable), std::end(readable), [&](const Position& each) {
+    return each.system_id == position.system_id && each.timeline == position.timeline && position.lsn <= each.lsn;
+  });
+}
+
+void remember_readable(const Position& reached) {
+  for (Position& each : readable) {
+    if (each.system_id != reached.system_id || each.timeline != reached.timeline) continue;
+    each.lsn = std::max(each.lsn, reached.lsn);
+    return;
+  }
+  readable[next_readable++ % std::size(readable)] = reached;
+}
+
+/// The residue of a row that has been closed: nothing that is applied now is of its timeline.
+constexpr XLogRecPtr closed = UINT64_MAX;
 
 // --- publishing ---
 
@@ -228,9 +275,8 @@ Standing read_standing() {
   return standing;
 }
 
-/// Names this server's history in arrays of SQL.
-void own_history(Datum* ancestors, Datum* ends) {
-  const std::span<const TimelineEnd> history = ancestors_of(GetWALInsertionTimeLine());
+/// Names a history in arrays of SQL.
+void to_arrays(std::span<const TimelineEnd> history, Datum* ancestors, Datum* ends) {
   auto* timelines = static_cast<Datum*>(palloc(sizeof(Datum) * (history.size() + 1)));
   auto* positions = static_cast<Datum*>(palloc(sizeof(Datum) * (history.size() + 1)));
   for (std::size_t i = 0; i < history.size(); ++i) {
@@ -251,7 +297,7 @@ XLogRecPtr write_row(std::int32_t member) {
                     LSNGetDatum(lsn),
                     0,
                     0};
-  own_history(&values[4], &values[5]);
+  to_arrays(ancestors_of(GetWALInsertionTimeLine()), &values[4], &values[5]);
   SPI_connect();
   const int outcome = SPI_execute_with_args(
       "INSERT INTO meridian.heartbeat AS h (member, system_id, timeline, lsn, ancestors, ends, peers, published_at) "
@@ -283,8 +329,12 @@ void replace(Relation heartbeat, HeapTuple arrived) {
   const Stream arriving = arriving_stream();
   values[stream] = Int32GetDatum(arriving.number);
   values[streams] = Int32GetDatum(arriving.count);
-  const bool goes_on = find_row_of(fresh.member, arriving.number, &old) && old.system_id == fresh.system_id &&
-                       old.timeline == fresh.timeline;
+  const bool same_system = find_row_of(fresh.member, arriving.number, &old) && old.system_id == fresh.system_id;
+  if (same_system) {
+    keep_known_ends(ancestors_in(fresh), {old.timeline, old.lsn}, ancestors_in(old));
+    to_arrays(ancestors_in(fresh), &values[ancestors], &values[ends]);
+  }
+  const bool goes_on = same_system && old.timeline == fresh.timeline && old.residue != closed;
   values[residue] = LSNGetDatum(goes_on ? old.residue : applied_before());
   values[received_at] = TimestampTzGetDatum(GetCurrentTimestamp());
   nulls[received_at] = false;
@@ -293,28 +343,40 @@ void replace(Relation heartbeat, HeapTuple arrived) {
 
 }  // namespace
 
-bool peer_reach(std::uint64_t system_id, Reach* reach) {
-  if (!IsTransactionState() || !OidIsValid(MyDatabaseId)) return false;
+Verdict judge_by_peer(const Position& position) {
+  if (is_known_readable(position)) return Verdict::yes;
+  if (!IsTransactionState() || !OidIsValid(MyDatabaseId)) return Verdict::foreign;
   Row any;
-  if (!find_row([system_id](const Row& each) { return each.system_id == system_id; }, &any)) return false;
-  Row row{};
-  XLogRecPtr lsn = InvalidXLogRecPtr;
+  if (!find_row([&](const Row& each) { return each.system_id == position.system_id; }, &any)) return Verdict::foreign;
+  Verdict verdict = Verdict::yes;
+  Position slowest{position.system_id, position.timeline, UINT64_MAX};
   for (int number = 1; number <= any.stream.count; ++number) {
-    Row each;
-    const XLogRecPtr brought = stream_reach(any.member, {number, any.stream.count}, system_id, &each);
-    if (XLogRecPtrIsInvalid(brought)) return false;
-    if (number > 1 && std::pair(each.timeline, brought) >= std::pair(row.timeline, lsn)) continue;
-    row = each;
-    lsn = brought;
+    const Stream stream{number, any.stream.count};
+    const XLogRecPtr applied = applied_from(any.member, stream);
+    Reach reach;
+    if (!reach_by_stream(position.system_id, any.member, stream, applied, &reach)) return Verdict::foreign;
+    verdict = combine(verdict, judge(position, reach));
+    // On an earlier timeline no more is known than the verdict.
+    slowest.lsn = std::min(slowest.lsn, reach.timeline == position.timeline ? reach.lsn : position.lsn);
   }
-  *reach = {};
-  reach->system_id = system_id;
-  reach->timeline = row.timeline;
-  reach->lsn = lsn;
-  reach->ancestors = {row.ancestors, static_cast<std::size_t>(row.ancestor_count)};
-  reach->history_known = row.timeline == 1 || row.ancestor_count > 0;
-  reach->issues = false;
-  return true;
+  if (verdict == Verdict::yes) remember_readable(slowest);
+  return verdict;
+}
+
+void begin_reading(const StreamName& from, std::uint64_t system_id, std::uint32_t timeline) {
+  using namespace heartbeat_column;
+  Row row;
+  if (!find_row_of(from.member, from.stream.number, &row) || row.residue == closed ||
+      (row.system_id == system_id && row.timeline == timeline))
+    return;
+  const Relation heartbeat = table_open(table_oid(Table::heartbeat), RowExclusiveLock);
+  Datum values[columns];
+  bool nulls[columns];
+  heap_deform_tuple(row.tuple, RelationGetDescr(heartbeat), values, nulls);
+  values[lsn] = LSNGetDatum(reach_of(row, applied_from(from.member, from.stream)));
+  values[residue] = LSNGetDatum(closed);
+  replace_row_in(heartbeat, Index::heartbeat_by_member, stream + 1, values, nulls);
+  table_close(heartbeat, RowExclusiveLock);
 }
 
 void publish_heartbeat() {

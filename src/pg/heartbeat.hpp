@@ -1,14 +1,19 @@
 // How far the writes of other members can be read here.
 #pragma once
 
+#include "core/stream.hpp"
 #include "core/token_check.hpp"
 #include "pg/support/postgres.hpp"
 
 namespace meridian::pg {
 
-/// How far the writes of a peer can be read on this server; false if no peer has this system identifier. To be called
-/// in a transaction; takes no lock and holds no snapshot when it returns. `ancestors` is palloc'd.
-bool peer_reach(std::uint64_t system_id, Reach* reach);
+/// The verdict on a position of another system; foreign if no peer has it. Takes no lock and holds no snapshot when it
+/// returns. Needs a transaction.
+Verdict judge_by_peer(const Position& position);
+
+/// To be called by an apply worker, in a transaction, before it reads a stream from a server of this system and
+/// timeline: what it will apply may not be of the timeline that was told last.
+void begin_reading(const StreamName& from, std::uint64_t system_id, std::uint32_t timeline);
 
 /// Keeper task: tells the peers where this server's WAL stands, if somebody may hold a token that they do not know yet.
 void publish_heartbeat();

@@ -9,6 +9,8 @@
 #include <cctype>
 #include <cstring>
 
+#include "core/stream.hpp"
+#include "pg/heartbeat.hpp"
 #include "pg/misfit.hpp"
 #include "pg/refusal.hpp"
 #include "pg/remote_table.hpp"
@@ -19,20 +21,25 @@ namespace meridian::pg {
 namespace {
 
 // The library's own functions, and its table with ours in it.
+walrcv_identify_system_fn base_identify_system = nullptr;
 walrcv_startstreaming_fn base_startstreaming = nullptr;
 walrcv_receive_fn base_receive = nullptr;
 WalReceiverFunctionsType wrapped;
 
 constexpr char ignored_message = 'M';  // a generic logical message, of which an apply worker takes no notice
 
-struct Stream {
+struct Receiving {
   bool is_ours;
   bool in_transaction;  ///< between Begin and Commit
   bool is_skipped;      ///< ALTER SUBSCRIPTION ... SKIP is about this transaction
   Oid in_hand;          ///< the table whose row PostgreSQL is applying
   int last_error;       ///< SQLSTATE of the last error that was raised
 };
-Stream stream;
+Receiving stream;
+
+/// What the sender said of itself, before the stream began; 0 if it was not asked.
+std::uint64_t sender_system = 0;
+TimeLineID sender_timeline = 0;
 
 bool is_mesh_stream(const WalRcvStreamOptions* options) {
   constexpr char prefix[] = "meridian_";
@@ -124,6 +131,21 @@ void note_exit(int code, Datum) {
     become_careful(stream.in_hand);
 }
 
+// Who sends may have been promoted since this worker's last stream.
+void look_at_sender() {
+  const auto from = parse_stream_name(MySubscription->name);
+  if (!from || sender_timeline == 0) return;
+  const MemoryContext caller = CurrentMemoryContext;
+  const bool own = !IsTransactionState();
+  SetCurrentStatementStartTimestamp();
+  if (own) StartTransactionCommand();
+  PushActiveSnapshot(GetTransactionSnapshot());
+  begin_reading(*from, sender_system, sender_timeline);
+  PopActiveSnapshot();
+  if (own) CommitTransactionCommand();
+  MemoryContextSwitchTo(caller);
+}
+
 void begin_stream(const WalRcvStreamOptions* options) {
   static bool watching = false;
   stream = {};
@@ -131,6 +153,7 @@ void begin_stream(const WalRcvStreamOptions* options) {
   if (!stream.is_ours) return;
   start_grouping();
   forget_remote_tables();
+  look_at_sender();
   if (watching) return;
   watching = true;
   // Below the worker's own, which it installs for the stream.
@@ -138,6 +161,13 @@ void begin_stream(const WalRcvStreamOptions* options) {
   error_callback.previous = error_context_stack;
   error_context_stack = &error_callback;
   before_shmem_exit(note_exit, 0);
+}
+
+extern "C" char* meridian_identify_system(WalReceiverConn* connection, TimeLineID* timeline) {
+  char* const system = base_identify_system(connection, timeline);
+  sender_system = std::strtoull(system, nullptr, 10);
+  sender_timeline = *timeline;
+  return system;
 }
 
 extern "C" bool meridian_startstreaming(WalReceiverConn* connection, const WalRcvStreamOptions* options) {
@@ -162,8 +192,10 @@ extern "C" int meridian_receive(WalReceiverConn* connection, char** buffer, pgso
 void watch_receiving() {
   load_file("libpqwalreceiver", false);
   wrapped = *WalReceiverFunctions;
+  base_identify_system = wrapped.walrcv_identify_system;
   base_startstreaming = wrapped.walrcv_startstreaming;
   base_receive = wrapped.walrcv_receive;
+  wrapped.walrcv_identify_system = meridian_identify_system;
   wrapped.walrcv_startstreaming = meridian_startstreaming;
   wrapped.walrcv_receive = meridian_receive;
   WalReceiverFunctions = &wrapped;

@@ -43,8 +43,7 @@ void parse(std::string_view text, Wanted* wanted) {
 }
 
 void judge_peer(const Position& position, Judgement* judgement) {
-  Reach reach;
-  const Verdict verdict = peer_reach(position.system_id, &reach) ? judge(position, reach) : Verdict::foreign;
+  const Verdict verdict = judge_by_peer(position);
   judgement->verdict = combine(judgement->verdict, verdict);
   if (verdict == Verdict::not_yet) judgement->peers = true;
 }

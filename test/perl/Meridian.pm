@@ -22,16 +22,18 @@ use warnings;
 
 use Carp;
 use Exporter qw(import);
+use FindBin;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 our @EXPORT = qw(
-  new_node new_standby mesh join_mesh make_member conninfo member_id server_knows
+  new_node new_standby new_pooler mesh join_mesh make_member conninfo member_id server_knows
   sql sql_error on_all
   cut_link heal_link cut_stream heal_stream streams_to links_up
   wait_until wait_converged wait_on_all
   table_digest same_everywhere expect_everywhere no_crash
+  read_your_writes
 );
 
 # The database that is replicated on every node.
@@ -106,6 +108,43 @@ sub new_standby
 	my $position = sql($primary, 'SELECT pg_is_in_recovery()') eq 't' ? 'replay' : 'insert';
 	$primary->wait_for_catchup($standby, 'replay', $primary->lsn($position));
 	return $standby;
+}
+
+# PgBouncer in transaction mode, or nothing if it is not installed (in PATH, or named by the environment variable PGBOUNCER).
+#   databases => { writer => $primary, reader => $standby }
+#   size      => 2    server connections per database (default 1)
+# Returns { dsn => what to add dbname= to, host, port, user, tracks => whether it tracks meridian.read_after }.
+my @pooler_directories;
+
+sub new_pooler
+{
+	my (%opt) = @_;
+	my ($program) = grep { defined && -x } $ENV{PGBOUNCER}, map { "$_/pgbouncer" } split(/:/, $ENV{PATH}), '/usr/sbin';
+	return unless $program;
+	my ($version) = run_command([ $program, '--version' ]);
+	my ($minor) = $version =~ /PgBouncer 1\.(\d+)/ or croak "unknown version of PgBouncer: $version";
+	my $tracks = $minor >= 20;
+	my $directory = PostgreSQL::Test::Utils::tempdir_short();
+	my $port = PostgreSQL::Test::Cluster::get_free_port();
+	my $user = getpwuid($<);
+	my $size = $opt{size} // 1;
+	append_to_file("$directory/users", qq{"$user" ""\n});
+	append_to_file("$directory/ini", join "\n",
+		'[databases]', (map { "$_ = " . conninfo($opt{databases}{$_}) } sort keys %{ $opt{databases} }),
+		'[pgbouncer]', 'listen_addr =', "listen_port = $port", "unix_socket_dir = $directory", 'auth_type = trust', "auth_file = $directory/users",
+		'pool_mode = transaction', "default_pool_size = $size", "logfile = $directory/log", "pidfile = $directory/pid",
+		$tracks ? 'track_extra_parameters = meridian.read_after, meridian.session' : (), '');
+	system_or_bail($program, '-q', '-d', "$directory/ini");
+	push @pooler_directories, $directory;
+	note $version;
+	return { dsn => "host=$directory port=$port user=$user", host => $directory, port => $port, user => $user, tracks => $tracks };
+}
+
+END
+{
+	my $status = $?;
+	kill 'TERM', slurp_file("$_/pid") foreach grep { -e "$_/pid" } @pooler_directories;
+	$? = $status;
 }
 
 # A mesh of new nodes, all links up. mesh(3) names them n1 n2 n3, mesh(['us', 'eu']) as told. Options go to new_node.
@@ -301,6 +340,19 @@ sub wait_converged
 		croak 'no convergence: meridian.wait_converged returned false on ' . $node->name;
 	}
 	return;
+}
+
+# Runs test/clients/read_your_writes with these options. Returns what it counted, and a verdict in words.
+sub read_your_writes
+{
+	my ($writer, $reader, @options) = @_;
+	my $program = "$FindBin::RealBin/../clients/read_your_writes";
+	croak "build it first: make -C test/clients" unless -x $program;
+	my ($out, $err) = run_command([ $program, '--write', conninfo($writer), '--read', conninfo($reader), @options ]);
+	note "$out $err";
+	my %figures = $out =~ /(\w+)=(\S+)/g;
+	$figures{verdict} = join ', ', map { "$_ " . ($figures{$_} // 'unknown') } qw(stale timeouts late errors);
+	return \%figures;
 }
 
 # MD5 over the rows of a table in an order that does not depend on the server. Leaves _meridian out, whose bytes also say

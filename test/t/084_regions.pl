@@ -9,23 +9,13 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $cycles = $ENV{CYCLES} // 100;
-my $driver = "$FindBin::RealBin/../drivers/read_your_writes.py";
 
-my ($us, $eu) = mesh([ 'us', 'eu' ]);
+my ($us, $eu) = mesh([ 'us', 'eu' ], conf => "wal_writer_delay = 10ms\n");
 my $copy = new_standby($eu, 'copy');
 my @readers = ($eu, $copy);
 
 sub verdict { return sql($_[0], "SELECT meridian.check_token('$_[1]')"); }
 sub reached { return sql($_[0], "SELECT meridian.wait_for('$_[1]', '1min')"); }
-sub cycles_of
-{
-	my ($writer, $reader, @options) = @_;
-	my ($out, $err) = run_command(
-		[ '/usr/bin/python3', $driver, '--write', conninfo($writer), '--read', conninfo($reader), '--cycles', $cycles, @options ]);
-	note "$out $err";
-	my %figures = $out =~ /(\w+)=(\S+)/g;
-	return "stale $figures{stale}, errors $figures{errors}";
-}
 
 on_all([ $us, $eu ], 'CREATE TABLE read_your_writes (id integer PRIMARY KEY, v bigint NOT NULL)');
 sql($us, q{SELECT meridian.replicate('read_your_writes')});
@@ -35,9 +25,20 @@ wait_converged($us, $eu);
 # Every member knows of every other soon after it has joined, however quiet both are.
 wait_until($_, 'SELECT count(*) = 2 FROM meridian.heartbeat') foreach ($us, $eu, $copy);
 
-is(cycles_of($us, $_), 'stale 0, errors 0', 'written in us, read on ' . $_->name) foreach @readers;
-is(cycles_of($us, $_, '--mode', 'begin'), 'stale 0, errors 0', 'the same in REPEATABLE READ on ' . $_->name) foreach @readers;
-is(cycles_of($eu, $us), 'stale 0, errors 0', 'written in eu, read in us');
+foreach my $case (
+	[ 'SET', [] ],
+	[ 'BEGIN in REPEATABLE READ', [ '--mode', 'begin' ] ],
+	[ 'asynchronous commit', ['--async'] ],
+	[ 'generic plan', [ '--mode', 'statement', '--prepared' ] ],
+	[ 'DDL in the gap', [ '--ddl', '25', '--ddl-on', conninfo($eu) ] ])
+{
+	my ($name, $options) = @$case;
+	foreach my $reader (@readers)
+	{
+		is(read_your_writes($us, $reader, '--cycles', $cycles, @$options)->{verdict}, 'stale 0, timeouts 0, late 0, errors 0', "$name, written in us, read on " . $reader->name);
+	}
+}
+is(read_your_writes($eu, $us, '--cycles', $cycles)->{verdict}, 'stale 0, timeouts 0, late 0, errors 0', 'written in eu, read in us');
 
 # A write that sends nothing.
 my $local = sql($us, "CREATE TABLE here_only (v integer);\nSHOW meridian.last_write");
@@ -77,6 +78,15 @@ links_up($us, $eu);
 is(verdict($eu, 'm1.1-1-1'), 'foreign', 'a system that is no member');
 my ($system, $timeline) = $cut =~ /^m1\.([0-9a-f]+)-([0-9a-f]+)-/;
 is(verdict($eu, "m1.$system-$timeline-ffffffffffffff"), 'not_yet', 'what a peer has not written cannot be told from what has not come');
+
+# What eu refuses is parked there: it has arrived and been merged, so `yes` is the answer, but the table does not hold it.
+sql($eu, 'ALTER TABLE read_your_writes ADD CONSTRAINT refused CHECK (v <> 4242)');
+my $parked = sql($us, "UPDATE read_your_writes SET v = 4242;\nSHOW meridian.last_write");
+is(reached($_, $parked), 'reached', 'the token of a change that is parked, on ' . $_->name) foreach @readers;
+isnt(sql($_, 'SELECT v FROM read_your_writes'), '4242', 'which cannot be read on ' . $_->name) foreach @readers;
+is(sql($_, q{SELECT count(*) FROM meridian.parked}), 1, 'and is in meridian.parked of ' . $_->name) foreach @readers;
+sql($eu, 'ALTER TABLE read_your_writes DROP CONSTRAINT refused');
+is(sql($eu, 'SELECT meridian.retry_parked(id) FROM meridian.parked'), 'applied', 'until the table takes it');
 
 # A quiet mesh falls silent.
 wait_converged($us, $eu);

@@ -148,10 +148,8 @@ my $created = sql($primary, "INSERT INTO read_your_writes VALUES (1, 0);\nSHOW m
 foreach my $reader ($standby, $leaf)
 {
 	is(sql($reader, "SELECT meridian.wait_for('$created', '1min')"), 'reached', 'the table is there');
-	my ($out, $err) = run_command([ '/usr/bin/python3', "$FindBin::RealBin/../drivers/read_your_writes.py", '--write', conninfo($primary),
-		'--read', conninfo($reader), '--mode', 'session', '--cycles', $ENV{CYCLES} // 200 ]);
-	note "$out $err";
-	like($out, qr/stale=0 errors=0/, 'no stale read on ' . $reader->name);
+	is(read_your_writes($primary, $reader, '--mode', 'session', '--cycles', $ENV{CYCLES} // 200)->{verdict}, 'stale 0, timeouts 0, late 0, errors 0',
+		'no stale read on ' . $reader->name);
 }
 
 # --- more sessions than places ----------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ std::string hex(const Sha256Digest& digest) {
 }
 
 std::string hmac(const std::vector<std::uint8_t>& key, std::string_view message) {
-  return hex(hmac_sha256(key, message));
+  return hex(HmacKey(key).sign(message));
 }
 
 TEST(Hmac, Sha256Vectors) {

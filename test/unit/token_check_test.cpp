@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 #include <vector>
 
@@ -93,6 +94,44 @@ TEST(TokenCheck, ALargerLsnOnALaterTimelineProvesNothing) {
   EXPECT_EQ(judge({system_id, 2, 5001}, promoted), Verdict::future);
   EXPECT_EQ(judge({system_id, 3, 1}, promoted), Verdict::future);
   EXPECT_EQ(judge({system_id + 1, 1, 1}, promoted), Verdict::foreign);
+}
+
+// A node that applies what a system writes, timeline after timeline, and hears of each new one after it has got some
+// way on the one before. It has all that led to where it got on any of them.
+TEST(TokenCheck, WhatWasAppliedStaysReadable) {
+  std::mt19937_64 random(2);
+  int kept = 0;
+  for (int round = 0; round < 5000; ++round) {
+    const History history = random_history(random);
+    std::vector<TimelineEnd> all_told;
+    TimelineEnd told{1, 0};
+    std::vector<TimelineEnd> ends;
+    for (std::uint32_t next = 1; next < history.timelines.size(); ++next) {
+      const Timeline& its = history.timelines[next];
+      std::vector<TimelineEnd> fresh = history.ancestors(next);
+      keep_known_ends(fresh, told, ends);
+      ends = fresh;
+      const TimelineEnd before = told;
+      told = {next, its.begun_at + random() % (its.end - its.begun_at + 1)};
+      all_told.push_back(told);
+      const Reach reach{system_id, told.timeline, UINT64_MAX, ends, true, false};
+      for (std::uint32_t on = 1; on < next; ++on) {
+        const Timeline& old = history.timelines[on];
+        for (std::uint64_t lsn = old.begun_at + 1; lsn <= old.end; ++lsn) {
+          const bool in_history = history.contains(next, UINT64_MAX, on, lsn);
+          const Verdict verdict = judge({system_id, on, lsn}, reach);
+          const bool applied = std::any_of(all_told.begin(), all_told.end(), [&](const TimelineEnd& each) {
+            return history.contains(each.timeline, each.end, on, lsn);
+          });
+          EXPECT_TRUE(verdict != Verdict::yes || in_history || applied);
+          EXPECT_TRUE(verdict == Verdict::yes || !in_history);
+          EXPECT_TRUE(verdict == Verdict::yes || on != before.timeline || on != its.parent || lsn > before.end);
+          if (verdict == Verdict::yes && !in_history) ++kept;
+        }
+      }
+    }
+  }
+  EXPECT_GT(kept, 1000);
 }
 
 TEST(TokenCheck, AnUnknownHistoryLosesNothing) {

@@ -170,7 +170,7 @@ TEST(Token, ATokenIsBounded) {
 }
 
 TEST(Token, TheShortWriterWritesTheSame) {
-  const std::vector<std::uint8_t> secret = {1, 2, 3};
+  const HmacKey secret(std::vector<std::uint8_t>{1, 2, 3});
   std::mt19937_64 random(4);
   for (int round = 0; round < 1000; ++round) {
     const Position position{random() | 1, static_cast<std::uint32_t>(random() | 1), random() | 1};
@@ -184,8 +184,8 @@ TEST(Token, TheShortWriterWritesTheSame) {
 }
 
 TEST(Token, SignaturesAreChecked) {
-  const std::vector<std::uint8_t> secret = {'s', 'e', 'c', 'r', 'e', 't'};
-  const std::vector<std::uint8_t> other = {'s', 'e', 'c', 'r', 'e', 'T'};
+  const HmacKey secret(std::vector<std::uint8_t>{'s', 'e', 'c', 'r', 'e', 't'});
+  const HmacKey other(std::vector<std::uint8_t>{'s', 'e', 'c', 'r', 'e', 'T'});
   const std::string text = to_text(Token(sample));
   const std::string signed_text = text + to_text(sign_token(secret, text));
   const ParsedToken parsed = parse_token(signed_text);
