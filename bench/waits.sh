@@ -44,7 +44,7 @@ END $$;
 SQL
   make_standby standby primary
   make_standby cascaded standby
-  for node in standby cascaded; do await "$node" 'SELECT dispatcher FROM meridian.wait_status'; done
+  for node in standby cascaded; do await "$node" 'SELECT dispatcher_pid IS NOT NULL FROM meridian.wait_status'; done
 }
 
 # --- latency ---

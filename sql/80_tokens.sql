@@ -16,17 +16,17 @@ CREATE FUNCTION meridian.wait_for(token text, timeout interval DEFAULT '1s') RET
   LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'meridian_wait_for';
 COMMENT ON FUNCTION meridian.wait_for(text, interval) IS 'Waits until all that the token speaks of can be read on this server: reached, timeout, or at once lost, foreign, future or invalid. The statement that calls it holds a snapshot meanwhile, and does not see what it waited for: read in the next one. Better: SET meridian.read_after, which waits without a snapshot.';
 
-CREATE FUNCTION meridian.read_wait_status(OUT places integer, OUT waiting integer, OUT dispatcher boolean,
+CREATE FUNCTION meridian.read_wait_status(OUT places integer, OUT waiting integer, OUT dispatcher_pid integer,
                                           OUT waits bigint, OUT polled bigint, OUT timeouts bigint)
   LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'meridian_read_wait_status';
 COMMENT ON FUNCTION meridian.read_wait_status() IS 'The row of the view meridian.wait_status.';
 
 CREATE VIEW meridian.wait_status AS
-  SELECT places, waiting, dispatcher, waits, polled, timeouts FROM meridian.read_wait_status();
+  SELECT places, waiting, dispatcher_pid, waits, polled, timeouts FROM meridian.read_wait_status();
 COMMENT ON VIEW meridian.wait_status IS 'Waits for tokens on this server since it started; NULLs if meridian was not loaded at server start.';
 COMMENT ON COLUMN meridian.wait_status.places IS 'How many sessions can wait without polling: meridian.max_waiters.';
 COMMENT ON COLUMN meridian.wait_status.waiting IS 'How many do so now.';
-COMMENT ON COLUMN meridian.wait_status.dispatcher IS 'Whether the worker runs that wakes them.';
+COMMENT ON COLUMN meridian.wait_status.dispatcher_pid IS 'The worker that wakes them; NULL if it does not run.';
 COMMENT ON COLUMN meridian.wait_status.waits IS 'Waits that had to sleep.';
 COMMENT ON COLUMN meridian.wait_status.polled IS 'Of these, waits that polled, because all places were taken or the worker did not run.';
 COMMENT ON COLUMN meridian.wait_status.timeouts IS 'Of these, waits that ended without success by time, or because replay waited for them.';

@@ -255,7 +255,7 @@ void wait_shmem_init() {
   std::fill_n(peer_owners, capacity, nobody_here);
 }
 
-/// meridian.read_wait_status() returns (places integer, waiting integer, dispatcher boolean, waits bigint, polled
+/// meridian.read_wait_status() returns (places integer, waiting integer, dispatcher_pid integer, waits bigint, polled
 /// bigint, timeouts bigint)
 MERIDIAN_FUNCTION(meridian_read_wait_status)
 {
@@ -268,13 +268,15 @@ MERIDIAN_FUNCTION(meridian_read_wait_status)
     SpinLockAcquire(&state->lock);
     const std::uint32_t taken = heap.taken();
     SpinLockRelease(&state->lock);
+    const std::uint32_t dispatcher = pg_atomic_read_u32(&state->dispatcher);
     values[0] = Int32GetDatum(max_waiters);
     values[1] = Int32GetDatum(static_cast<std::int32_t>(taken));
-    values[2] = BoolGetDatum(pg_atomic_read_u32(&state->dispatcher) != nobody_here);
+    values[2] = Int32GetDatum(dispatcher == nobody_here ? 0 : ProcGlobal->allProcs[dispatcher].pid);
     values[3] = Int64GetDatum(static_cast<std::int64_t>(pg_atomic_read_u64(&state->waits)));
     values[4] = Int64GetDatum(static_cast<std::int64_t>(pg_atomic_read_u64(&state->polled)));
     values[5] = Int64GetDatum(static_cast<std::int64_t>(pg_atomic_read_u64(&state->timeouts)));
     std::fill(std::begin(nulls), std::end(nulls), false);
+    nulls[2] = dispatcher == nobody_here;
   }
   PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row_type), values, nulls)));
 }

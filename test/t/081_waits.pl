@@ -43,7 +43,7 @@ sub errors_of
 
 sql($primary, 'CREATE TABLE counter (v integer)');
 sql($primary, 'INSERT INTO counter VALUES (0)');
-wait_until($standby, 'SELECT dispatcher FROM meridian.wait_status');
+wait_until($standby, 'SELECT dispatcher_pid IS NOT NULL FROM meridian.wait_status');
 
 # --- a wait that ends well --------------------------------------------------------------------------------------------
 
@@ -163,10 +163,12 @@ my $patient = session($standby);
 $patient->query_safe(q{SET meridian.read_after_timeout = '2min'});
 send_to($patient, "SET meridian.read_after = '$token';\nSELECT v FROM counter;");
 wait_until($standby, 'SELECT waiting = 1 FROM meridian.wait_status');
-sql($standby, q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'meridian dispatcher'});
+my $dispatcher = sql($standby, 'SELECT dispatcher_pid FROM meridian.wait_status');
+kill('TERM', $dispatcher) == 1 or die 'the dispatcher cannot be ended';
+wait_until($standby, "SELECT dispatcher_pid IS DISTINCT FROM $dispatcher FROM meridian.wait_status");
 resume();
-like($patient->query('SELECT 1'), qr/^@{[value()]}$/m, 'a waiter gets on without the dispatcher');
-wait_until($standby, 'SELECT dispatcher FROM meridian.wait_status');
+like($patient->query('SELECT 1'), qr/^@{[value()]}$/m, 'a waiter gets on when the dispatcher has died');
+wait_until($standby, 'SELECT dispatcher_pid IS NOT NULL FROM meridian.wait_status');
 pass('which comes back');
 
 # --- shutdown ---------------------------------------------------------------------------------------------------------
