@@ -99,6 +99,13 @@ void check_connection() {
   InterruptPending = true;
 }
 
+/// Replay may have met a snapshot of this transaction, one that it had before the wait or that a look at peers takes
+/// for a moment; it would wait for the end of the transaction, and so for this wait, which waits for replay.
+void let_replay_pass() {
+  if (RecoveryInProgress() && IsTransactionState() && !TransactionIdIsValid(MyProc->xmin))
+    compat::renew_virtual_transaction();
+}
+
 /// One wait from the first sleep to its end. May raise: the caller gives the place back.
 WaitOutcome sleep_until_final(const Wanted& wanted, Judgement judgement, TimestampTz deadline) {
   static uint32 event = 0;
@@ -122,6 +129,7 @@ WaitOutcome sleep_until_final(const Wanted& wanted, Judgement judgement, Timesta
       check_connection();
       checked = now;
     }
+    let_replay_pass();
     const long step_ms = my_place != nobody_here ? safety_ms : poll_ms;
     WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, std::min(left_ms, step_ms), event);
     ResetLatch(MyLatch);

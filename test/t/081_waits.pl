@@ -155,6 +155,30 @@ $reader->query_safe("SET meridian.read_after = '$token'");
 is($reader->query('SELECT w IS NULL FROM counter'), 't', 'outside the transaction it succeeds');
 $reader->quit;
 
+# --- replay waits for a snapshot that the waiter had ---------------------------------------------------------------------
+
+# Replay that meets an old snapshot waits for the end of its transaction. The statement's snapshot is old because planning it takes
+# until the lock is free; replay meets it there, and the token lies behind what it met.
+sql($primary, q{CREATE FUNCTION planned(bigint) RETURNS integer IMMUTABLE STRICT LANGUAGE internal AS 'pg_advisory_lock_shared_int8'});
+$primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
+pause();
+sql($primary, 'UPDATE counter SET v = v + 1');
+sql($primary, 'VACUUM counter');
+$token = write_one();
+my $holder = session($standby);
+$holder->query_safe('SELECT pg_advisory_lock(1)');
+my $planner = session($standby);
+$planner->query_safe(q{SET meridian.read_after_timeout = '20s'});
+$planner->query_safe("SELECT set_config('meridian.read_after', '$token', false)");
+send_to($planner, 'SELECT v + planned(1) FROM counter;');
+wait_until($standby, q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted});
+resume();
+wait_until($standby, q{SELECT wait_event = 'RecoveryConflictSnapshot' FROM pg_stat_activity WHERE backend_type = 'startup'});
+$holder->query_safe('SELECT pg_advisory_unlock(1)');
+like($planner->query('SELECT 1'), qr/^@{[value()]}$/m, 'replay does not wait for a snapshot that the waiter has dropped');
+is(errors_of($planner), '', 'so the wait ends well');
+$_->quit foreach $holder, $planner;
+
 # --- the dispatcher dies ----------------------------------------------------------------------------------------------
 
 pause();

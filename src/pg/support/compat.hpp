@@ -313,6 +313,24 @@ inline bool delays_others() {
   return found;
 }
 
+/// Makes the running transaction another virtual one. On a standby, replay that met a session with an old snapshot
+/// waits for the end of its virtual transaction, not of the snapshot (standby.c): a session that sleeps without a
+/// snapshot must not be waited for. As StartTransaction() does it.
+inline void renew_virtual_transaction() {
+  VirtualTransactionId fresh;
+  VirtualXactLockTableCleanup();
+  fresh.localTransactionId = GetNextLocalTransactionId();
+#if PG_VERSION_NUM >= 170000
+  fresh.procNumber = MyProcNumber;
+  VirtualXactLockTableInsert(fresh);
+  MyProc->vxid.lxid = fresh.localTransactionId;
+#else
+  fresh.backendId = MyBackendId;
+  VirtualXactLockTableInsert(fresh);
+  MyProc->lxid = fresh.localTransactionId;
+#endif
+}
+
 /// Sleeps until another record has been replayed, `timeout_ms` are over or the latch is set. False if this version, or
 /// a server without walsenders, does not tell (16 and later do): then it has not slept.
 inline bool sleep_until_replay([[maybe_unused]] long timeout_ms, [[maybe_unused]] uint32 event) {

@@ -191,6 +191,7 @@ extern "C" {
 #include "storage/procsignal.h"
 #include "storage/shm_toc.h"
 #include "storage/shmem.h"
+#include "storage/sinvaladt.h"
 #include "storage/spin.h"
 #include "storage/standby.h"
 #include "tcop/pquery.h"
