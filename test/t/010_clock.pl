@@ -27,7 +27,7 @@ sub wait_for_keeper
 	return;
 }
 
-sub make_member
+sub write_identity
 {
 	my ($node, $member) = @_;
 	sql($node, "INSERT INTO meridian.local_member (mesh, member, epoch, server, system_id, timeline)
@@ -42,7 +42,7 @@ my $plain = new_node('plain', preload => 0);
 like(sql_error($plain, 'SELECT meridian.hlc_now()'),
 	qr/ERROR:  55000: meridian must be loaded at server start\nHINT:  Add meridian to shared_preload_libraries/,
 	'without preload the clock names the setting');
-make_member($plain, 1);
+write_identity($plain, 1);
 like(sql_error($plain, 'SELECT meridian.next_id()'), qr/55000: meridian must be loaded/, 'so do ids');
 like(sql_error($plain, 'SELECT meridian.confirm_identity()'), qr/55000: meridian must be loaded/, 'and the identity');
 is(sql($plain, q{SELECT meridian.hlc_time(0) = 'epoch'}), 't', 'plain functions work without preload');
@@ -55,7 +55,7 @@ $plain->stop;
 # --- restarts -----------------------------------------------------------------------------------------------------
 
 my $us = new_node('us');
-make_member($us, 7);
+write_identity($us, 7);
 is(identity($us), '7|1|us|t', 'a member');
 
 my $last = tick($us);
