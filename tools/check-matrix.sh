@@ -5,8 +5,9 @@
 #
 # Each suite lives in a root of its own (tools/debian-root.sh), with its own compiler: g++ 14 and 16. Both run at the same
 # time, since much of a test is waiting; what each printed is shown when it has ended. Needs root.
-# MERIDIAN_MATRIX_PARTS chooses the parts, as arguments of tools/check.sh; by default all. MERIDIAN_MATRIX_SPLIT=1 deals the
-# TAP tests out among the suites, so that each file runs on one of them only.
+# MERIDIAN_MATRIX_PARTS chooses the parts, as arguments of tools/check.sh; by default all. MERIDIAN_MATRIX_SHARE=N runs every
+# Nth file of the TAP tests, on each suite others; which ones moves on with every commit, so that after N of them all ran on
+# all suites.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -14,21 +15,26 @@ suites=("${@:-trixie forky}")
 read -ra suites <<< "${suites[*]}"
 read -ra parts <<< "${MERIDIAN_MATRIX_PARTS:-}"
 
-if [ "$(id -u)" != 0 ]; then exec sudo --preserve-env=MERIDIAN_MATRIX_PARTS,MERIDIAN_MATRIX_SPLIT,MERIDIAN_MATRIX_DIR "$0" "$@"; fi
+if [ "$(id -u)" != 0 ]; then exec sudo --preserve-env=MERIDIAN_MATRIX_PARTS,MERIDIAN_MATRIX_SHARE,MERIDIAN_MATRIX_DIR "$0" "$@"; fi
 tools/install-deps.sh ci
 
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 
-# deal INDEX: every nth TAP test, beginning with that one.
-deal() {
+share=${MERIDIAN_MATRIX_SHARE:-1}
+commits=$(git rev-list --count HEAD 2> /dev/null || echo 0)
+
+# tests_of INDEX: the files of the suite with that number.
+tests_of() {
   local tests=(test/t/*.pl) i
-  for ((i = $1; i < ${#tests[@]}; i += ${#suites[@]})); do printf '%s ' "${tests[i]}"; done
+  for i in "${!tests[@]}"; do
+    if (((i + commits + $1) % share == 0)); then printf '%s ' "${tests[i]}"; fi
+  done
 }
 
 check_suite() {  # SUITE INDEX
   local root chosen=
-  if [ -n "${MERIDIAN_MATRIX_SPLIT:-}" ]; then chosen=$(deal "$2"); fi
+  if [ "$share" -gt 1 ]; then chosen=$(tests_of "$2"); fi
   root=$(tools/debian-root.sh create "$1")
   mkdir -p "$root/meridian"
   rsync -a --delete --exclude=.git --exclude='*.o' --exclude='*.d' --exclude='*.so' --exclude='*.a' --exclude='*.gch' --exclude='/build*' \
