@@ -9,6 +9,7 @@
 #include "pg/heartbeat.hpp"
 #include "pg/support/compat.hpp"
 #include "pg/support/guard.hpp"
+#include "pg/support/worker.hpp"
 #include "pg/wait.hpp"
 
 namespace meridian::pg {
@@ -109,14 +110,9 @@ void dispatch() {
 }  // namespace
 
 void register_dispatcher() {
-  BackgroundWorker worker{};
-  worker.bgw_flags = BGWORKER_SHMEM_ACCESS;
+  BackgroundWorker worker = make_worker("meridian dispatcher", "meridian_dispatcher_main");
   worker.bgw_start_time = BgWorkerStart_ConsistentState;
   worker.bgw_restart_time = 1;
-  strlcpy(worker.bgw_library_name, "meridian", sizeof worker.bgw_library_name);
-  strlcpy(worker.bgw_function_name, "meridian_dispatcher_main", sizeof worker.bgw_function_name);
-  strlcpy(worker.bgw_name, "meridian dispatcher", sizeof worker.bgw_name);
-  strlcpy(worker.bgw_type, "meridian dispatcher", sizeof worker.bgw_type);
   RegisterBackgroundWorker(&worker);
 }
 

@@ -21,6 +21,7 @@
 #include "pg/setup/membership.hpp"
 #include "pg/support/compat.hpp"
 #include "pg/support/function.hpp"
+#include "pg/support/worker.hpp"
 #include "pg/tombstone.hpp"
 #include "pg/tombstone_removal.hpp"
 
@@ -184,14 +185,10 @@ void keep() {
 }  // namespace
 
 void register_keeper() {
-  BackgroundWorker worker{};
-  worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+  BackgroundWorker worker = make_worker("meridian keeper", "meridian_keeper_main");
+  worker.bgw_flags |= BGWORKER_BACKEND_DATABASE_CONNECTION;
   worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
   worker.bgw_restart_time = 5;
-  strlcpy(worker.bgw_library_name, "meridian", sizeof worker.bgw_library_name);
-  strlcpy(worker.bgw_function_name, "meridian_keeper_main", sizeof worker.bgw_function_name);
-  strlcpy(worker.bgw_name, "meridian keeper", sizeof worker.bgw_name);
-  strlcpy(worker.bgw_type, "meridian keeper", sizeof worker.bgw_type);
   RegisterBackgroundWorker(&worker);
 }
 

@@ -14,6 +14,7 @@
 #include "pg/session_table.hpp"
 #include "pg/support/compat.hpp"
 #include "pg/support/guard.hpp"
+#include "pg/support/worker.hpp"
 #include "pg/token_check.hpp"
 #include "pg/upstream.hpp"
 
@@ -205,14 +206,9 @@ void run() {
 }  // namespace
 
 void register_session_worker() {
-  BackgroundWorker worker{};
-  worker.bgw_flags = BGWORKER_SHMEM_ACCESS;
+  BackgroundWorker worker = make_worker("meridian sessions", "meridian_session_worker_main");
   worker.bgw_start_time = BgWorkerStart_ConsistentState;
   worker.bgw_restart_time = 1;
-  strlcpy(worker.bgw_library_name, "meridian", sizeof worker.bgw_library_name);
-  strlcpy(worker.bgw_function_name, "meridian_session_worker_main", sizeof worker.bgw_function_name);
-  strlcpy(worker.bgw_name, "meridian sessions", sizeof worker.bgw_name);
-  strlcpy(worker.bgw_type, "meridian sessions", sizeof worker.bgw_type);
   RegisterBackgroundWorker(&worker);
 }
 

@@ -7,6 +7,7 @@
 
 #include "pg/support/compat.hpp"
 #include "pg/support/guard.hpp"
+#include "pg/support/worker.hpp"
 
 namespace meridian::pg::setup {
 namespace {
@@ -59,12 +60,8 @@ dsm_segment* write_request(Task task, Oid relation, const char* const* texts, in
 }
 
 BackgroundWorkerHandle* start_worker(dsm_segment* segment) {
-  BackgroundWorker worker = {};
-  std::strcpy(worker.bgw_name, "meridian setup");
-  std::strcpy(worker.bgw_type, "meridian setup");
-  std::strcpy(worker.bgw_library_name, "meridian");
-  std::strcpy(worker.bgw_function_name, "meridian_setup_main");
-  worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+  BackgroundWorker worker = make_worker("meridian setup", "meridian_setup_main");
+  worker.bgw_flags |= BGWORKER_BACKEND_DATABASE_CONNECTION;
   worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
   worker.bgw_restart_time = BGW_NEVER_RESTART;
   worker.bgw_main_arg = UInt32GetDatum(dsm_segment_handle(segment));

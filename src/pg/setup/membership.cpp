@@ -9,6 +9,7 @@
 
 #include "pg/setup/mesh.hpp"
 #include "pg/support/function.hpp"
+#include "pg/support/worker.hpp"
 
 namespace meridian::pg::setup {
 namespace {
@@ -46,12 +47,8 @@ bool worker_runs() {
 }
 
 void start_worker() {
-  BackgroundWorker worker = {};
-  strlcpy(worker.bgw_name, "meridian membership check", sizeof worker.bgw_name);
-  strlcpy(worker.bgw_type, "meridian membership check", sizeof worker.bgw_type);
-  strlcpy(worker.bgw_library_name, "meridian", sizeof worker.bgw_library_name);
-  strlcpy(worker.bgw_function_name, "meridian_membership_main", sizeof worker.bgw_function_name);
-  worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+  BackgroundWorker worker = make_worker("meridian membership check", "meridian_membership_main");
+  worker.bgw_flags |= BGWORKER_BACKEND_DATABASE_CONNECTION;
   worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
   worker.bgw_restart_time = BGW_NEVER_RESTART;
   worker.bgw_main_arg = ObjectIdGetDatum(MyDatabaseId);

@@ -1,0 +1,20 @@
+// Background workers of this library.
+#pragma once
+
+#include "pg/support/postgres.hpp"
+
+namespace meridian::pg {
+
+/// A worker that runs `function` of this library, as the caller may complete and register it: without a database, and
+/// with the times and the argument still to be set.
+inline BackgroundWorker make_worker(const char* name, const char* function) {
+  BackgroundWorker worker{};
+  worker.bgw_flags = BGWORKER_SHMEM_ACCESS;
+  strlcpy(worker.bgw_library_name, "meridian", sizeof worker.bgw_library_name);
+  strlcpy(worker.bgw_function_name, function, sizeof worker.bgw_function_name);
+  strlcpy(worker.bgw_name, name, sizeof worker.bgw_name);
+  strlcpy(worker.bgw_type, name, sizeof worker.bgw_type);
+  return worker;
+}
+
+}  // namespace meridian::pg
