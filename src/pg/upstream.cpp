@@ -102,18 +102,7 @@ void Upstream::connect() {
   // A database in primary_conninfo is not meant for questions.
   if (of_replication) std::erase_if(parameters, [](const auto& each) { return each.first == "dbname"; });
   if (of_replication || conninfo_->value("dbname").empty()) parameters.emplace_back("dbname", database_name);
-  std::vector<const char*> keywords;
-  std::vector<const char*> values;
-  for (const auto& [keyword, value] : parameters) {
-    keywords.push_back(keyword.c_str());
-    values.push_back(value.c_str());
-  }
-  keywords.push_back(nullptr);
-  values.push_back(nullptr);
-  connection_.reset(PQconnectStartParams(keywords.data(), values.data(), 0));
-  if (!connection_) throw std::bad_alloc();
-  PQsetNoticeReceiver(
-      connection_.get(), [](void*, const PGresult*) {}, nullptr);
+  connection_ = setup::begin_connecting(parameters);
 
   const auto deadline = Clock::now() + connect_limit;
   PostgresPollingStatusType state = PGRES_POLLING_WRITING;
@@ -162,8 +151,7 @@ void Upstream::wait(int events, Clock::time_point deadline, const char* for_what
 }
 
 void Upstream::fail(std::string reason) const {
-  while (!reason.empty() && (reason.back() == '\n' || reason.back() == ' ')) reason.pop_back();
-  throw UpstreamError(conninfo_->redact(std::move(reason)));
+  throw UpstreamError(conninfo_->redact(setup::trimmed(std::move(reason))));
 }
 
 }  // namespace meridian::pg

@@ -37,7 +37,7 @@ class Upstream {
   void wait(int events, Clock::time_point deadline, const char* for_what) const;
   [[noreturn]] void fail(std::string reason) const;
 
-  std::unique_ptr<PGconn, decltype(&PQfinish)> connection_;
+  setup::Handle connection_;
   std::optional<setup::Conninfo> conninfo_;
 };
 

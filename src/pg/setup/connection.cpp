@@ -16,18 +16,10 @@ constexpr int default_lock_timeout_ms = 10'000;
 constexpr int rows_per_transaction = 1'000;
 constexpr std::size_t flush_bytes = 64 * 1024;
 
-std::string trimmed(std::string text) {
-  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
-  return text;
-}
-
 std::string field(const PGresult* result, int code) {
   const char* text = PQresultErrorField(result, code);
   return text == nullptr ? std::string() : text;
 }
-
-/// The server's messages of lower level are for its log.
-void ignore_notice(void*, const PGresult*) {}
 
 milliseconds until(Clock::time_point end) {
   return std::max(std::chrono::duration_cast<milliseconds>(end - Clock::now()), milliseconds(1));
@@ -53,19 +45,8 @@ Connection::Connection(Session& session, std::string label, const std::string& d
 }
 
 void Connection::connect() {
-  const auto parameters = conninfo_.parameters();
-  std::vector<const char*> keywords;
-  std::vector<const char*> values;
-  for (const auto& [keyword, value] : parameters) {
-    keywords.push_back(keyword.c_str());
-    values.push_back(value.c_str());
-  }
-  keywords.push_back(nullptr);
-  values.push_back(nullptr);
   unflushed_ = 0;
-  handle_.reset(PQconnectStartParams(keywords.data(), values.data(), 0));
-  if (!handle_) throw std::bad_alloc();
-  PQsetNoticeReceiver(handle_.get(), ignore_notice, nullptr);
+  handle_ = begin_connecting(conninfo_.parameters());
 
   const auto end = Clock::now() + connect_limit;
   PostgresPollingStatusType state = PGRES_POLLING_WRITING;

@@ -77,7 +77,6 @@ class Connection {
   [[nodiscard]] const std::string& label() const noexcept { return label_; }
 
  private:
-  using Handle = std::unique_ptr<PGconn, decltype(&PQfinish)>;
   using Result = std::unique_ptr<PGresult, decltype(&PQclear)>;
 
   void connect();

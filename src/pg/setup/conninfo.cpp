@@ -1,10 +1,8 @@
 #include "pg/setup/conninfo.hpp"
 
-#include <libpq-fe.h>
-
 #include <algorithm>
 #include <array>
-#include <memory>
+#include <new>
 
 #include "pg/setup/error.hpp"
 
@@ -46,6 +44,27 @@ std::string quoted_value(const std::string& value) {
 
 }  // namespace
 
+Handle begin_connecting(const Parameters& parameters) {
+  std::vector<const char*> keywords;
+  std::vector<const char*> values;
+  for (const auto& [keyword, value] : parameters) {
+    keywords.push_back(keyword.c_str());
+    values.push_back(value.c_str());
+  }
+  keywords.push_back(nullptr);
+  values.push_back(nullptr);
+  Handle handle(PQconnectStartParams(keywords.data(), values.data(), 0), PQfinish);
+  if (!handle) throw std::bad_alloc();
+  PQsetNoticeReceiver(
+      handle.get(), [](void*, const PGresult*) {}, nullptr);
+  return handle;
+}
+
+std::string trimmed(std::string message) {
+  while (!message.empty() && (message.back() == '\n' || message.back() == ' ')) message.pop_back();
+  return message;
+}
+
 Conninfo::Conninfo(const std::string& text, const std::string& what) {
   const Options options = parse(text);
   if (!options) {
@@ -81,7 +100,7 @@ void Conninfo::refuse_server_identity() const {
   }
 }
 
-std::vector<std::pair<std::string, std::string>> Conninfo::parameters(const std::string& application_name) const {
+Parameters Conninfo::parameters(const std::string& application_name) const {
   // A peer behind a dead link must be noticed: libpq itself would wait for the kernel's two hours.
   static constexpr std::array<std::pair<const char*, const char*>, 5> defaults = {{
       {"keepalives", "1"},

@@ -1,12 +1,27 @@
 // Connection strings of users: parsed by libpq, completed by us, never shown with a password.
 #pragma once
 
+#include <libpq-fe.h>
+
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 namespace meridian::pg::setup {
+
+/// Keywords and values, as PQconnectStartParams takes them.
+using Parameters = std::vector<std::pair<std::string, std::string>>;
+
+using Handle = std::unique_ptr<PGconn, decltype(&PQfinish)>;
+
+/// Begins to connect; PQconnectPoll() goes on. Notices are dropped: the server's messages of lower level are for its
+/// log. Throws std::bad_alloc if there is no memory for it.
+[[nodiscard]] Handle begin_connecting(const Parameters& parameters);
+
+/// A message of libpq without the line break at its end.
+[[nodiscard]] std::string trimmed(std::string message);
 
 /// A parsed connection string (keyword=value pairs or a URI, as libpq takes them).
 class Conninfo {
@@ -20,8 +35,7 @@ class Conninfo {
 
   /// Keywords and values for PQconnectStartParams: what the string says, then our own where it says nothing, and what
   /// we insist on.
-  [[nodiscard]] std::vector<std::pair<std::string, std::string>> parameters(
-      const std::string& application_name = "meridian setup") const;
+  [[nodiscard]] Parameters parameters(const std::string& application_name = "meridian setup") const;
 
   /// The text with every password replaced.
   [[nodiscard]] std::string redact(std::string text) const;
@@ -30,7 +44,7 @@ class Conninfo {
   [[nodiscard]] std::string_view value(std::string_view keyword) const;
 
  private:
-  std::vector<std::pair<std::string, std::string>> given_;
+  Parameters given_;
 };
 
 /// The connection string as keyword=value pairs without passwords; "(unreadable)" if libpq cannot parse it.
