@@ -25,6 +25,8 @@
 # TX=25000 ROUNDS=4 ARMS="stock counter resolve max lww stock_set set plpgsql pglogical". Exit status 1 if a gate fails.
 # shellcheck source=bench/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=bench/callgrind.sh
+. "$BENCH/callgrind.sh"
 
 METHOD=${1:-time}
 ROUNDS=${ROUNDS:-4}
@@ -175,8 +177,8 @@ first_row=38
 last_row() { echo $((TX * 37 % ROWS + 1)); }
 balance() { sql "$1" -c "SELECT balance FROM $2 WHERE id = $3"; }
 
-# await ARM OLD: prints the seconds from the first change of the backlog being visible on the receiver until the last.
-await() {
+# time_catching_up ARM OLD: prints the seconds from the first change of the backlog being visible on the receiver until the last.
+time_catching_up() {
   local begun goal
   goal=$(balance from "$1" "$(last_row)")
   watch to
@@ -217,7 +219,7 @@ measure() {
   sql from -c 'SET synchronous_commit = off' -c "CALL write_$arm($TX)" -c CHECKPOINT
   sql to -c CHECKPOINT
   sql to -c "$(switch "$arm" enable)" >/dev/null
-  seconds=$(await "$arm" "$old")
+  seconds=$(time_catching_up "$arm" "$old")
   pid=$(sql to -c "$(worker_of "$arm")")
   echo "$seconds $(awk '{ print $1 / 1e9 }' "/proc/$pid/schedstat")"
   sql to -c "$(switch "$arm" disable)"
@@ -276,18 +278,6 @@ report_time() {
 
 # --- instructions ---
 
-start_under_callgrind() {
-  local deadline=$((SECONDS + 120))
-  stop_server to
-  as_owner mkdir "$DIR/profile"
-  as_owner valgrind --tool=callgrind --callgrind-out-file="$DIR/profile/out.%p" --dump-before='meridian_bench_mark*' \
-    "$BIN/postgres" -D "$DIR/to" >"$DIR/to.log" 2>&1 &
-  until as_owner "$BIN/pg_isready" -q -h "$DIR" -p "$(port_of to)"; do
-    [ "$SECONDS" -lt "$deadline" ] || die "the server did not start under callgrind: see $DIR/to.log"
-    sleep 0.2
-  done
-}
-
 # The rows of table mark divide what the worker does: up to the first it warms up, up to the second it is counted.
 count_instructions() {
   local arm=$1 old pid
@@ -297,13 +287,14 @@ count_instructions() {
   sql to -c "$(switch "$arm" enable)" >/dev/null
   until [ "$(sql to -c 'SELECT max(id) FROM mark')" = "$(sql from -c 'SELECT max(id) FROM mark')" ]; do sleep 0.1; done
   pid=$(sql to -c "$(worker_of "$arm")")
-  echo "$arm $(awk -v n="$TX" '/^totals:/ { printf "%.0f\n", $2 / n }' "$DIR/profile/out.$pid.2") $pid"
+  echo "$arm $(counted to "$pid" "$TX") $pid"
   sql to -c "$(switch "$arm" disable)"
 }
 
 run_instructions() {
   local arm
-  start_under_callgrind
+  stop_server to
+  start_under_callgrind to
   for arm in "${arms[@]}"; do count_instructions "$arm"; done >"$DIR/instructions"
 }
 

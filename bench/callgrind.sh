@@ -1,9 +1,10 @@
 # shellcheck shell=bash
 #
-# Instructions per INSERT and commit of a connected backend, counted by callgrind. Sourced after lib.sh by the scripts that
-# need it. postgres --single would not do: it reports no settings.
+# Instructions of a connected backend or worker, counted by callgrind. Sourced after lib.sh by the scripts that need it.
+# postgres --single would not do: it reports no settings.
 
-# The server NODE has been made and is stopped; it has extension meridian_bench and table t.
+# The server NODE has been made and is stopped; it has extension meridian_bench. callgrind writes the counts of a process to
+# a new file whenever it calls mark(), and starts again from zero.
 start_under_callgrind() {
   local node=$1 deadline=$((SECONDS + 120))
   as_owner mkdir -p "$DIR/profile.$node"
@@ -15,11 +16,13 @@ start_under_callgrind() {
   done
 }
 
+# counted NODE PID COUNT: instructions of a process between its first two marks, divided by COUNT.
+counted() { awk -v n="$3" '/^totals:/ { printf "%.0f\n", $2 / n }' "$DIR/profile.$1/out.$2.2"; }
+
 inserts() { awk -v count="$1" 'BEGIN { for (i = 0; i < count; ++i) print "INSERT INTO t VALUES (1, 2);" }'; }
 
-# count_instructions NODE COUNT [STATEMENT]: per INSERT, in a connection that begins with the statement. callgrind writes the
-# counts of its backend to a new file at every mark, and starts again from zero.
-count_instructions() {
+# count_inserts NODE COUNT [STATEMENT]: per INSERT into table t and its commit, in a connection that begins with the statement.
+count_inserts() {
   local node=$1 count=$2 pid
   pid=$({
     echo 'SELECT pg_backend_pid();'
@@ -30,5 +33,5 @@ count_instructions() {
     inserts "$count"
     echo 'SELECT mark();'
   } | sql "$node")
-  awk -v n="$count" '/^totals:/ { printf "%.0f\n", $2 / n }' "$DIR/profile.$node/out.$pid.2"
+  counted "$node" "$pid" "$count"
 }

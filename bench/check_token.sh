@@ -14,6 +14,8 @@
 # CALLS=1000000 ROUNDS=3 (instructions: CALLS=2000). Arms in ABBA order, medians. Exit status 1 if the gate fails.
 # shellcheck source=bench/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=bench/callgrind.sh
+. "$BENCH/callgrind.sh"
 
 MODE=${1:-wall}
 ROUNDS=${ROUNDS:-3}
@@ -80,17 +82,7 @@ count_instructions() {
     query "$arm" "$token"
     echo 'SELECT mark();'
   } | sql "$node" | sed -n 1p)
-  awk -v n="$CALLS" '/^totals:/ { printf "%.0f\n", $2 / n }' "$DIR/profile/out.$pid.2"
-}
-
-start_under_callgrind() {
-  local node=$1 deadline=$((SECONDS + 120))
-  as_owner valgrind --tool=callgrind --callgrind-out-file="$DIR/profile/out.%p" --dump-before='meridian_bench_mark*' \
-    "$BIN/postgres" -D "$DIR/$node" >"$DIR/$node.callgrind.log" 2>&1 &
-  until as_owner "$BIN/pg_isready" -q -h "$DIR" -p "$(port_of "$node")"; do
-    [ "$SECONDS" -lt "$deadline" ] || die "the server did not start under callgrind: see $DIR/$node.callgrind.log"
-    sleep 0.2
-  done
+  counted "$node" "$pid" "$CALLS"
 }
 
 wall() {
@@ -116,7 +108,6 @@ more_than_empty() {
 
 instructions() {
   local node arm
-  as_owner mkdir "$DIR/profile"
   for node in us us_signed us_standby eu; do
     stop_server "$node"
   done

@@ -38,7 +38,7 @@ $(libraries_of "$arm")"
   sql "$arm" -c 'CREATE EXTENSION meridian_bench' -c 'CREATE TABLE t (a integer, b integer)'
   stop_server "$arm"
   start_under_callgrind "$arm"
-  echo "$arm $(count_instructions "$arm" "$INSERTS")" >>"$DIR/instructions"
+  echo "$arm $(count_inserts "$arm" "$INSERTS")" >>"$DIR/instructions"
   stop_server "$arm"
 done
 printf '\nInstructions per INSERT and commit, and as ratio to stock\n'

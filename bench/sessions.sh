@@ -40,8 +40,8 @@ instructions() {
   make_tracking_server counted
   stop_server counted
   start_under_callgrind counted
-  without=$(count_instructions counted "$INSERTS")
-  with=$(count_instructions counted "$INSERTS" "SET meridian.session = 'user-42';")
+  without=$(count_inserts counted "$INSERTS")
+  with=$(count_inserts counted "$INSERTS" "SET meridian.session = 'user-42';")
   stop_server counted
   printf '\nInstructions per INSERT and commit: without session %s, with %s, ratio %s\n' "$without" "$with" "$(ratio "$with" "$without")"
   gate 'a commit of a session at most 1.02 times one without' "$with <= 1.02 * $without"

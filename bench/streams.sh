@@ -109,8 +109,8 @@ drop_slot() {
 
 marks() { sql to -c "SELECT sum(balance) FROM $1 WHERE id <= $MARKS"; }
 
-# await ARM OLD: prints the seconds from the first change of the backlog being visible on the receiver until all are.
-await() {
+# time_catching_up ARM OLD: prints the seconds from the first change of the backlog being visible on the receiver until all are.
+time_catching_up() {
   local begun
   watch to
   until_true "SELECT sum(balance) <> $2 FROM $1 WHERE id <= $MARKS"
@@ -145,7 +145,7 @@ measure() {
   sql from -c 'SET synchronous_commit = off' -c "CALL write_$arm($TX)" -c CHECKPOINT
   sql to -c CHECKPOINT
   switch "$arm" ENABLE | sql to
-  seconds=$(await "$arm" "$old")
+  seconds=$(time_catching_up "$arm" "$old")
   names=$(subscriptions_of "$arm")
   workers=$(sql to -c "SELECT pid FROM pg_stat_subscription WHERE subname = ANY (string_to_array('$names', ' ')) AND relid IS NULL")
   names=$(slots_of "$arm")
