@@ -33,6 +33,8 @@ our @EXPORT = qw(
   cut_link heal_link cut_stream heal_stream streams_to links_up
   wait_until wait_converged wait_on_all
   table_digest same_everywhere expect_everywhere no_crash
+  open_session send_to errors_of pause_replay resume_replay
+  verdict reached wait_on is_told_of_loss
   read_your_writes
 );
 
@@ -339,6 +341,72 @@ sub wait_converged
 		diag("parked on " . $node->name . ":\n" . sql($node, 'TABLE meridian.parked'));
 		croak 'no convergence: meridian.wait_converged returned false on ' . $node->name;
 	}
+	return;
+}
+
+# A quiet psql that goes on after errors; they are collected for errors_of().
+sub open_session
+{
+	my ($node, %opt) = @_;
+	return $node->background_psql($database, on_error_stop => 0, extra_params => ['-q'], %opt);
+}
+
+# Sends statements without waiting for their end; output is collected by the next query().
+sub send_to
+{
+	my ($session, $statements) = @_;
+	$session->query_until(qr/^sent$/m, "\\echo sent\n$statements\n");
+	return;
+}
+
+# The errors of a session since the last call.
+sub errors_of
+{
+	my ($session) = @_;
+	my $errors = $session->{stderr};
+	$session->{stderr} = '';
+	return $errors;
+}
+
+# Returns when the standby replays nothing any more.
+sub pause_replay
+{
+	my ($standby) = @_;
+	sql($standby, 'SELECT pg_wal_replay_pause()');
+	wait_until($standby, q{SELECT pg_get_wal_replay_pause_state() = 'paused'});
+	return;
+}
+
+sub resume_replay
+{
+	my ($standby) = @_;
+	sql($standby, 'SELECT pg_wal_replay_resume()');
+	return;
+}
+
+# What a server says of a token, and of a wait for it.
+sub verdict { my ($node, $token) = @_; return sql($node, "SELECT meridian.check_token('$token')"); }
+sub reached { my ($node, $token) = @_; return sql($node, "SELECT meridian.wait_for('$token', '1min')"); }
+
+# A session that waits for a token, the only one on the server to do so.
+sub wait_on
+{
+	my ($node, $token) = @_;
+	my $session = open_session($node);
+	$session->query_safe(q{SET meridian.read_after_timeout = '10min'});
+	send_to($session, "SET meridian.read_after = '$token';");
+	wait_until($node, 'SELECT waiting = 1 FROM meridian.wait_status');
+	return $session;
+}
+
+# The session of wait_on() wakes because its token was lost.
+sub is_told_of_loss
+{
+	my ($node, $session) = @_;
+	is($session->query('SELECT 7'), '7', 'the waiter on ' . $node->name . ' wakes');
+	like(errors_of($session), qr/lost in a failover/, 'and is told the truth');
+	$session->quit;
+	wait_until($node, 'SELECT waiting = 0 FROM meridian.wait_status');
 	return;
 }
 

@@ -13,33 +13,9 @@ my $primary = new_node('primary');
 my $standby = new_standby($primary, 'standby', conf => "meridian.max_waiters = 3\nmax_standby_streaming_delay = -1\n");
 my $waiting = q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND wait_event_type = 'Extension'};
 
-sub pause { sql($standby, 'SELECT pg_wal_replay_pause()'); wait_until($standby, q{SELECT pg_get_wal_replay_pause_state() = 'paused'}); return; }
-sub resume { sql($standby, 'SELECT pg_wal_replay_resume()'); return; }
 sub write_one { return sql($primary, "UPDATE counter SET v = v + 1;\nSHOW meridian.last_write"); }
 sub value { return sql($primary, 'SELECT v FROM counter'); }
 sub places_are_free { wait_until($standby, 'SELECT waiting = 0 FROM meridian.wait_status'); return 1; }
-
-sub session
-{
-	my ($node, @options) = @_;
-	return $node->background_psql($Meridian::database, on_error_stop => 0, extra_params => ['-q'], @options);
-}
-
-# Sends statements without waiting for their end; output is collected by the next query().
-sub send_to
-{
-	my ($session, $statements) = @_;
-	$session->query_until(qr/^sent$/m, "\\echo sent\n$statements\n");
-	return;
-}
-
-sub errors_of
-{
-	my ($session) = @_;
-	my $errors = $session->{stderr};
-	$session->{stderr} = '';
-	return $errors;
-}
 
 sql($primary, 'CREATE TABLE counter (v integer)');
 sql($primary, 'INSERT INTO counter VALUES (0)');
@@ -47,10 +23,10 @@ wait_until($standby, 'SELECT dispatcher_pid IS NOT NULL FROM meridian.wait_statu
 
 # --- a wait that ends well --------------------------------------------------------------------------------------------
 
-pause();
+pause_replay($standby);
 my $token = write_one();
 is(sql($standby, "SELECT meridian.check_token('$token')"), 'not_yet', 'not there yet');
-my $reader = session($standby);
+my $reader = open_session($standby);
 $reader->query_safe(q{SET meridian.read_after_timeout = '2min'});
 send_to($reader, "SET meridian.read_after = '$token';\nSELECT v FROM counter;");
 wait_until($standby, 'SELECT waiting = 1 FROM meridian.wait_status');
@@ -58,39 +34,39 @@ is(sql($standby, q{SELECT backend_xmin IS NULL FROM pg_stat_activity WHERE query
 	'SET holds no snapshot while it waits');
 is(sql($standby, q{SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
 	WHERE a.query LIKE 'SET meridian.read_after = %' AND l.locktype <> 'virtualxid'}), 0, 'and no lock');
-resume();
+resume_replay($standby);
 like($reader->query('SELECT v AS again FROM counter'), qr/^@{[value()]}\n@{[value()]}$/m, 'the reader wakes and sees the write');
 places_are_free();
 
 # --- a statement with its own wait ------------------------------------------------------------------------------------
 
-pause();
+pause_replay($standby);
 $token = write_one();
 $reader->query_safe("SELECT set_config('meridian.read_after', '$token', false)");
 send_to($reader, 'SELECT v FROM counter;');
 wait_until($standby, 'SELECT waiting = 1 FROM meridian.wait_status');
 is(sql($standby, q{SELECT backend_xmin IS NULL FROM pg_stat_activity WHERE query LIKE 'SELECT v FROM counter%'}), 't',
 	'a statement drops its snapshot while it waits');
-resume();
+resume_replay($standby);
 like($reader->query('SELECT 1'), qr/^@{[value()]}$/m, 'and takes a new one');
 
 # a connection that brings its token
-pause();
+pause_replay($standby);
 $token = write_one();
 my $brought;
 {
 	local $ENV{PGOPTIONS} = "-c meridian.read_after=$token -c meridian.read_after_timeout=2min";
-	$brought = session($standby, wait => 0);
+	$brought = open_session($standby, wait => 0);
 }
 send_to($brought, 'BEGIN ISOLATION LEVEL REPEATABLE READ;' . "\nSELECT v FROM counter;");
 wait_until($standby, 'SELECT waiting = 1 FROM meridian.wait_status');
-resume();
+resume_replay($standby);
 like($brought->query('COMMIT'), qr/^@{[value()]}$/m, 'BEGIN waits for a token that came with the connection');
 $brought->quit;
 
 # --- the time is over -------------------------------------------------------------------------------------------------
 
-pause();
+pause_replay($standby);
 $token = write_one();
 my $timed = "SET meridian.read_after_timeout = '50ms'; ";
 like(sql_error($standby, "$timed SET meridian.read_after = '$token'"), qr/MD030: the writes that meridian.read_after names have not arrived.*50 ms.*HINT/s,
@@ -106,7 +82,7 @@ cmp_ok(sql($standby, 'SELECT timeouts FROM meridian.wait_status'), '>=', 4, 'tim
 
 foreach my $way (qw(pg_cancel_backend pg_terminate_backend))
 {
-	my $victim = session($standby);
+	my $victim = open_session($standby);
 	$victim->query_safe(q{SET meridian.read_after_timeout = '2min'});
 	send_to($victim, "SET meridian.read_after = '$token';");
 	wait_until($standby, 'SELECT waiting = 1 FROM meridian.wait_status');
@@ -120,7 +96,7 @@ foreach my $way (qw(pg_cancel_backend pg_terminate_backend))
 	$victim->{run}->kill_kill;
 }
 like(sql_error($standby, "SET statement_timeout = '50ms'; SET meridian.read_after = '$token'"), qr/57014/, 'statement_timeout');
-my $gone = session($standby);
+my $gone = open_session($standby);
 $gone->query_safe(q{SET meridian.read_after_timeout = '2min'});
 send_to($gone, "SET meridian.read_after = '$token';");
 wait_until($standby, 'SELECT waiting = 1 FROM meridian.wait_status');
@@ -130,7 +106,7 @@ ok(places_are_free(), 'a client that is gone frees its place');
 # --- more waiters than places -----------------------------------------------------------------------------------------
 
 my $polled = sql($standby, 'SELECT polled FROM meridian.wait_status');
-my @crowd = map { session($standby) } 1 .. 5;
+my @crowd = map { open_session($standby) } 1 .. 5;
 foreach my $one (@crowd)
 {
 	$one->query_safe(q{SET meridian.read_after_timeout = '2min'});
@@ -138,7 +114,7 @@ foreach my $one (@crowd)
 }
 wait_until($standby, "SELECT waiting = 3 AND polled = $polled + 2 FROM meridian.wait_status");
 pass('three have places, two poll');
-resume();
+resume_replay($standby);
 like($_->query('SELECT 1'), qr/^@{[value()]}$/m, 'everybody is served') foreach @crowd;
 $_->quit foreach @crowd;
 places_are_free();
@@ -161,18 +137,18 @@ $reader->quit;
 # until the lock is free; replay meets it there, and the token lies behind what it met.
 sql($primary, q{CREATE FUNCTION planned(bigint) RETURNS integer IMMUTABLE STRICT LANGUAGE internal AS 'pg_advisory_lock_shared_int8'});
 $primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
-pause();
+pause_replay($standby);
 sql($primary, 'UPDATE counter SET v = v + 1');
 sql($primary, 'VACUUM counter');
 $token = write_one();
-my $holder = session($standby);
+my $holder = open_session($standby);
 $holder->query_safe('SELECT pg_advisory_lock(1)');
-my $planner = session($standby);
+my $planner = open_session($standby);
 $planner->query_safe(q{SET meridian.read_after_timeout = '20s'});
 $planner->query_safe("SELECT set_config('meridian.read_after', '$token', false)");
 send_to($planner, 'SELECT v + planned(1) FROM counter;');
 wait_until($standby, q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted});
-resume();
+resume_replay($standby);
 wait_until($standby, q{SELECT wait_event = 'RecoveryConflictSnapshot' FROM pg_stat_activity WHERE backend_type = 'startup'});
 $holder->query_safe('SELECT pg_advisory_unlock(1)');
 like($planner->query('SELECT 1'), qr/^@{[value()]}$/m, 'replay does not wait for a snapshot that the waiter has dropped');
@@ -181,23 +157,23 @@ $_->quit foreach $holder, $planner;
 
 # --- the dispatcher dies ----------------------------------------------------------------------------------------------
 
-pause();
+pause_replay($standby);
 $token = write_one();
-my $patient = session($standby);
+my $patient = open_session($standby);
 $patient->query_safe(q{SET meridian.read_after_timeout = '2min'});
 send_to($patient, "SET meridian.read_after = '$token';\nSELECT v FROM counter;");
 wait_until($standby, 'SELECT waiting = 1 FROM meridian.wait_status');
 my $dispatcher = sql($standby, 'SELECT dispatcher_pid FROM meridian.wait_status');
 kill('TERM', $dispatcher) == 1 or die 'the dispatcher cannot be ended';
 wait_until($standby, "SELECT dispatcher_pid IS DISTINCT FROM $dispatcher FROM meridian.wait_status");
-resume();
+resume_replay($standby);
 like($patient->query('SELECT 1'), qr/^@{[value()]}$/m, 'a waiter gets on when the dispatcher has died');
 wait_until($standby, 'SELECT dispatcher_pid IS NOT NULL FROM meridian.wait_status');
 pass('which comes back');
 
 # --- shutdown ---------------------------------------------------------------------------------------------------------
 
-pause();
+pause_replay($standby);
 $token = write_one();
 send_to($patient, "SET meridian.read_after = '$token';");
 wait_until($standby, 'SELECT waiting = 1 FROM meridian.wait_status');

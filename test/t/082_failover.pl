@@ -18,7 +18,6 @@ my $old = new_node('old');
 my $new = new_standby($old, 'new');
 my $leaf = new_standby($new, 'leaf');
 sub write_on { return sql($_[0], "INSERT INTO note VALUES ('$_[1]');\nSHOW meridian.last_write"); }
-sub verdict { return sql($_[0], "SELECT meridian.check_token('$_[1]')"); }
 sub rows { return sql($_[0], "SELECT count(*) FROM note WHERE t = '$_[1]'"); }
 
 sql($old, 'CREATE TABLE note (t text)');
@@ -34,23 +33,10 @@ is(verdict($new, $dies), 'not_yet', 'a write that has not arrived');
 is(verdict($leaf, $dies), 'not_yet', 'nor on the leaf');
 
 # One waits on each for what will never come.
-my %waiter = map { $_->name => $_->background_psql($Meridian::database, on_error_stop => 0, extra_params => ['-q']) } ($new, $leaf);
-foreach my $node ($new, $leaf)
-{
-	$waiter{ $node->name }->query_safe(q{SET meridian.read_after_timeout = '10min'});
-	$waiter{ $node->name }->query_until(qr/^sent$/m, "\\echo sent\nSET meridian.read_after = '$dies';\n");
-	wait_until($node, 'SELECT waiting = 1 FROM meridian.wait_status');
-}
+my %waiter = map { $_->name => wait_on($_, $dies) } ($new, $leaf);
 $old->stop('immediate');
 $new->promote;
-foreach my $node ($new, $leaf)
-{
-	my $session = $waiter{ $node->name };
-	is($session->query('SELECT 7'), '7', 'the waiter on ' . $node->name . ' wakes');
-	like($session->{stderr}, qr/lost in a failover/, 'and is told the truth');
-	$session->quit;
-	wait_until($node, 'SELECT waiting = 0 FROM meridian.wait_status');
-}
+is_told_of_loss($_, $waiter{ $_->name }) foreach ($new, $leaf);
 
 # LSNs of the new timeline are soon larger than that of the lost write.
 my $later = '';
@@ -81,8 +67,7 @@ $old->stop;
 
 # A standby that was down during the promotion and has yet to learn of it.
 my $paused = new_standby($new, 'paused');
-sql($paused, 'SELECT pg_wal_replay_pause()');
-wait_until($paused, q{SELECT pg_get_wal_replay_pause_state() = 'paused'});
+pause_replay($paused);
 my $newest = write_on($new, 'newest');
 is(verdict($paused, $newest), 'not_yet', 'a standby that is behind');
 is(verdict($paused, $dies), 'lost', 'knows all the same what is lost');

@@ -14,8 +14,6 @@ my ($us, $eu) = mesh([ 'us', 'eu' ], conf => "wal_writer_delay = 10ms\n");
 my $copy = new_standby($eu, 'copy');
 my @readers = ($eu, $copy);
 
-sub verdict { return sql($_[0], "SELECT meridian.check_token('$_[1]')"); }
-sub reached { return sql($_[0], "SELECT meridian.wait_for('$_[1]', '1min')"); }
 
 on_all([ $us, $eu ], 'CREATE TABLE read_your_writes (id integer PRIMARY KEY, v bigint NOT NULL)');
 sql($us, q{SELECT meridian.replicate('read_your_writes')});
@@ -54,7 +52,7 @@ my $both = sql($us, "SELECT meridian.merge_tokens('$cut', '$theirs')");
 is(verdict($eu, $both), 'not_yet', 'a token of both regions: one part is missing');
 my $waiter = $eu->background_psql($Meridian::database, extra_params => ['-q']);
 $waiter->query_safe(q{SET meridian.read_after_timeout = '3min'});
-$waiter->query_until(qr/^sent$/m, "\\echo sent\nSET meridian.read_after = '$both';\nSELECT v FROM read_your_writes;\n");
+send_to($waiter, "SET meridian.read_after = '$both';\nSELECT v FROM read_your_writes;");
 wait_until($eu, 'SELECT waiting = 1 FROM meridian.wait_status');
 heal_link($us, $eu);
 is($waiter->query('SELECT 7'), "-1\n7", 'the waiter sees the write when the link is back');

@@ -20,30 +20,10 @@ sub write_as { return sql($primary, "SET meridian.session = '$_[0]'; INSERT INTO
 sub check { return sql($_[0], "SELECT meridian.check_session('$_[1]')"); }
 sub token { return sql($_[0], "SELECT meridian.session_token('$_[1]')"); }
 sub status { return sql($_[0], "SELECT $_[1] FROM meridian.session_status"); }
-sub pause { sql($_[0], 'SELECT pg_wal_replay_pause()'); wait_until($_[0], q{SELECT pg_get_wal_replay_pause_state() = 'paused'}); return; }
-sub resume { sql($_[0], 'SELECT pg_wal_replay_resume()'); return; }
 
 # Of a token of one position.
 sub lsn_of { my ($lsn) = $_[0] =~ /-([0-9a-f]+)$/ or die $_[0]; return hex $lsn; }
 sub timeline_of { my ($timeline) = $_[0] =~ /-([0-9a-f]+)-[0-9a-f]+$/ or die $_[0]; return hex $timeline; }
-
-sub session { return $_[0]->background_psql($Meridian::database, on_error_stop => 0, extra_params => ['-q']); }
-
-# Sends statements without waiting for their end; output is collected by the next query().
-sub send_to
-{
-	my ($session, $statements) = @_;
-	$session->query_until(qr/^sent$/m, "\\echo sent\n$statements\n");
-	return;
-}
-
-sub errors_of
-{
-	my ($session) = @_;
-	my $errors = $session->{stderr};
-	$session->{stderr} = '';
-	return $errors;
-}
 
 # --- who asks is told the truth ---------------------------------------------------------------------------------------
 
@@ -69,7 +49,7 @@ foreach my $node ($standby, $leaf)
 cmp_ok(status($primary, 'requests'), '==', 0, 'the primary asked nobody');
 cmp_ok(status($standby, 'requests'), '>', status($leaf, 'requests'), 'the standby asked for itself and for the leaf');
 
-pause($standby);
+pause_replay($standby);
 my $pending = write_as('user-1');
 my $asked = status($standby, 'queries');
 is(check($standby, 'user-1'), 'not_yet', 'a write that has not been replayed');
@@ -88,7 +68,7 @@ is(sql($leaf, "SET meridian.read_after_timeout = '1min'; SELECT set_config('meri
 is(sql($primary, q{SELECT meridian.sticky_until('user-1') > now()}), 't', 'the session should stay at the primary');
 is(sql($primary, q{SELECT bool_or(passed_by_all) FROM meridian.sessions WHERE session = 'user-1'}), 'f', 'not every replica has the write');
 like(sql_error($standby, q{SELECT meridian.sticky_until('user-1')}), qr/55000.*only the primary.*HINT/s, 'a standby cannot tell');
-resume($standby);
+resume_replay($standby);
 wait_until($primary, q{SELECT meridian.sticky_until('user-1') IS NULL});
 pass('until the replicas have it');
 is(sql($standby, "SELECT meridian.wait_for_session('user-1', '1min')"), 'reached', 'the standby has it, too');
@@ -102,7 +82,7 @@ is(status($primary, q{replay_lag_p99 BETWEEN '0' AND '1h'}), 't', 'the lag of th
 
 my $worker = status($standby, 'worker_pid');
 my ($requests, $queries) = split /\|/, status($standby, 'requests, queries');
-my @crowd = map { session($standby) } 1 .. 12;
+my @crowd = map { open_session($standby) } 1 .. 12;
 $_->query_safe(q{SET meridian.read_after_timeout = '2min'}) foreach @crowd;
 kill 'STOP', $worker or die $!;
 send_to($crowd[$_], "SELECT meridian.check_session('user-$_');") foreach 0 .. $#crowd;
@@ -117,7 +97,7 @@ $queries = status($standby, 'queries');
 kill 'STOP', $server or die $!;
 send_to($crowd[0], q{SELECT meridian.check_session('late');});
 wait_until($standby, "SELECT queries = $queries + 1 FROM meridian.session_status");
-pause($standby);
+pause_replay($standby);
 write_as('late');
 send_to($crowd[1], q{SELECT meridian.check_session('late');});
 wait_until($standby, "SELECT requests = $requests + 14 FROM meridian.session_status");
@@ -125,7 +105,7 @@ kill 'CONT', $server or die $!;
 like($crowd[1]->query('SELECT 1'), qr/^not_yet\n1$/m, 'who asks after the write is told of it');
 like($crowd[0]->query('SELECT 1'), qr/^(yes|not_yet)\n1$/m, 'the other may be told either');
 cmp_ok(status($standby, 'queries'), '>=', $queries + 2, 'which was asked anew');
-resume($standby);
+resume_replay($standby);
 
 # --- waits that end otherwise -----------------------------------------------------------------------------------------
 
@@ -246,7 +226,7 @@ $standby->poll_query_until($Meridian::database, q{SELECT meridian.check_session(
 
 my $before = write_as('user-1');
 is(sql($standby, "SELECT meridian.wait_for_session('user-1', '1min')"), 'reached', 'written before the promotion');
-pause($leaf);
+pause_replay($leaf);
 $primary->stop('immediate');
 $standby->promote;
 is(check($standby, 'user-1'), 'yes', 'the new primary has what it has');
@@ -255,7 +235,7 @@ my $after = token($standby, 'user-1');
 is(timeline_of($after), 2, 'it answers with its own timeline');
 cmp_ok(lsn_of($after), '>=', lsn_of($before), 'no earlier than what it has of the session');
 is(check($leaf, 'user-1'), 'not_yet', 'a leaf that has yet to follow');
-resume($leaf);
+resume_replay($leaf);
 $leaf->poll_query_until($Meridian::database, q{SELECT meridian.check_session('user-1')}, 'yes') or die;
 pass('until it follows');
 sql($standby, "SET meridian.session = 'user-1'; INSERT INTO note VALUES ('x')");

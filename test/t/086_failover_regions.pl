@@ -16,33 +16,8 @@ my $copy = new_standby($eu, 'copy');
 my @europe = ($eu, $copy);
 
 sub write_on { return sql($_[0], "INSERT INTO note VALUES ('$_[1]');\nSHOW meridian.last_write"); }
-sub verdict { return sql($_[0], "SELECT meridian.check_token('$_[1]')"); }
-sub reached { return sql($_[0], "SELECT meridian.wait_for('$_[1]', '1min')"); }
 sub has { return sql($_[0], "SELECT count(*) FROM note WHERE t = '$_[1]'"); }
 sub pid_of_keeper { return sql($_[0], q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'meridian keeper'}); }
-
-my %waiter;
-
-sub wait_on
-{
-	my ($node, $token) = @_;
-	my $session = $waiter{ $node->name } = $node->background_psql($Meridian::database, on_error_stop => 0, extra_params => ['-q']);
-	$session->query_safe(q{SET meridian.read_after_timeout = '10min'});
-	$session->query_until(qr/^sent$/m, "\\echo sent\nSET meridian.read_after = '$token';\n");
-	wait_until($node, 'SELECT waiting = 1 FROM meridian.wait_status');
-	return;
-}
-
-sub is_told_of_loss
-{
-	my ($node) = @_;
-	my $session = $waiter{ $node->name };
-	is($session->query('SELECT 7'), '7', 'the waiter on ' . $node->name . ' wakes');
-	like($session->{stderr}, qr/lost in a failover/, 'and is told the truth');
-	$session->quit;
-	wait_until($node, 'SELECT waiting = 0 FROM meridian.wait_status');
-	return;
-}
 
 on_all([ $us, $eu ], 'CREATE TABLE note (t text PRIMARY KEY)');
 sql($us, q{SELECT meridian.replicate('note')});
@@ -65,14 +40,14 @@ sql($eu, 'ALTER SUBSCRIPTION ' . (streams_to($eu, $us))[0] . ' DISABLE');
 my $lost;
 $lost = write_on($us, "lost $_") foreach 1 .. 3;
 is(verdict($_, $lost), 'not_yet', 'the third has not come to ' . $_->name) foreach ($us2, @europe);
-wait_on($_, $lost) foreach ($us2, @europe);
+my %waiter = map { $_->name => wait_on($_, $lost) } ($us2, @europe);
 
 # --- us dies ------------------------------------------------------------------------------------------------------------
 
 my $slot = sql($eu, 'SELECT subslotname FROM pg_subscription');
 $us->stop('immediate');
 $us2->promote;
-is_told_of_loss($us2);
+is_told_of_loss($us2, $waiter{us2});
 is(verdict($us2, $survives), 'yes', 'us2: the first survived');
 is(verdict($us2, $abroad), 'lost', 'us2: the second is not in its history');
 is(verdict($us2, $lost), 'lost', 'us2: nor is the third');
@@ -111,7 +86,7 @@ foreach my $node (@europe)
 }
 kill 'CONT', $keeper;
 is(reached($_, $later), 'reached', 'when it has, on ' . $_->name) foreach @europe;
-is_told_of_loss($_) foreach @europe;
+is_told_of_loss($_, $waiter{ $_->name }) foreach @europe;
 foreach my $node (@europe)
 {
 	my $name = $node->name;

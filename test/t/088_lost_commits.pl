@@ -13,7 +13,6 @@ use Test::More;
 my $node = new_node('node', conf => "wal_writer_delay = 10s\nautovacuum = off\nmeridian.database = 'another'\n");
 sql($node, 'CREATE TABLE note (t text)');
 
-sub verdict { return sql($node, "SELECT meridian.check_token('$_[0]')"); }
 sub rows { return sql($node, "SELECT count(*) FROM note WHERE t = '$_[0]'"); }
 
 # Writes, crashes and starts again until the write is lost, which it is at once as a rule. Returns tokens of a write that was
@@ -35,18 +34,18 @@ sub lose
 }
 
 my ($kept, $lost) = lose('lost on timeline 1');
-is(verdict($kept), 'yes', 'what was flushed is there');
+is(verdict($node, $kept), 'yes', 'what was flushed is there');
 is(rows('lost on timeline 1'), 0, 'an asynchronous commit is not');
 sql($node, q{INSERT INTO note SELECT 'filler' FROM generate_series(1, 100)});
-is(verdict($lost), 'yes', 'whose token cannot be told from that of a later commit of the same timeline');
+is(verdict($node, $lost), 'yes', 'whose token cannot be told from that of a later commit of the same timeline');
 
 ($kept, $lost) = lose('lost on the way to timeline 2',
 	sub { append_to_file($node->data_dir . '/recovery.signal', ''); $node->append_conf('postgresql.conf', "restore_command = 'false'\n"); });
 sql($node, q{INSERT INTO note SELECT 'filler' FROM generate_series(1, 100)});
 like(sql($node, "INSERT INTO note VALUES ('filler');\nSHOW meridian.last_write"), qr/^m1\.[0-9a-f]+-[2-9a-f]-/, 'with recovery.signal a start begins a timeline');
-is(verdict($kept), 'yes', 'what was flushed is there');
+is(verdict($node, $kept), 'yes', 'what was flushed is there');
 is(rows('lost on the way to timeline 2'), 0, 'an asynchronous commit is not');
-is(verdict($lost), 'lost', 'and its token says so');
+is(verdict($node, $lost), 'lost', 'and its token says so');
 
 no_crash($node);
 done_testing();
