@@ -19,6 +19,22 @@ sub write_on { return sql($_[0], "INSERT INTO note VALUES ('$_[1]');\nSHOW merid
 sub has { return sql($_[0], "SELECT count(*) FROM note WHERE t = '$_[1]'"); }
 sub pid_of_keeper { return sql($_[0], q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'meridian keeper'}); }
 
+# Stops the keeper where it waits for something to do: not in a transaction, which a new slot would wait for.
+sub stop_keeper
+{
+	my ($node) = @_;
+	my $at_rest = q{SELECT count(*) = 1 FROM pg_stat_activity
+		WHERE backend_type = 'meridian keeper' AND xact_start IS NULL AND wait_event_type = 'Extension'};
+	my $keeper = pid_of_keeper($node);
+	while (1)
+	{
+		wait_until($node, $at_rest);
+		kill 'STOP', $keeper;
+		return $keeper if sql($node, $at_rest) eq 't';
+		kill 'CONT', $keeper;
+	}
+}
+
 on_all([ $us, $eu ], 'CREATE TABLE note (t text PRIMARY KEY)');
 sql($us, q{SELECT meridian.replicate('note')});
 wait_converged($us, $eu);
@@ -63,16 +79,15 @@ foreach my $node (@europe)
 
 # --- us2 takes its place ------------------------------------------------------------------------------------------------
 
+# The keeper, which would tell eu of the new timeline, is stopped before there is a slot that could bring what it says: what comes
+# first to eu are writes on that timeline, with larger positions than that of the lost write.
+my $keeper = stop_keeper($us2);
+
 # Its positions go beyond all that us had written before a slot is made: eu reads on from where it was.
 my $skipped = write_on($us2, 'skipped');
 sql($us2, 'SELECT pg_switch_wal()');
 symlink $us2->host . '/.s.PGSQL.' . $us2->port, $us->host . '/.s.PGSQL.' . $us->port or die $!;
 sql($us2, "SELECT pg_create_logical_replication_slot('$slot', 'meridian_mesh')");
-
-# The keeper, which tells eu of the new timeline, is stopped: what comes first are writes on it, with larger positions than that of
-# the lost write.
-my $keeper = pid_of_keeper($us2);
-kill 'STOP', $keeper;
 my $later = write_on($us2, 'later');
 my ($lost_lsn, $later_lsn) = map { hex((/-([0-9a-f]+)$/)[0]) } $lost, $later;
 cmp_ok($later_lsn, '>', $lost_lsn, 'the new timeline is beyond the position of the lost write');
