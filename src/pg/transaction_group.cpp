@@ -2,8 +2,8 @@
 // - the next one is there already, so nothing waits for it;
 // - it is small, so that those before it do not become visible much later;
 // - no other transaction of this server is writing, but those of the other streams from the same peer. A group keeps
-//   its rows locked until it ends. If it had to wait for somebody's row, whoever needs those rows would wait with it, and
-//   two that wait for each other are a deadlock. Streams of one peer have no row in common;
+//   its rows locked until it ends. If it had to wait for somebody's row, whoever needs those rows would wait with it,
+//   and two that wait for each other are a deadlock. Streams of one peer have no row in common;
 // - nobody has asked to skip a transaction (ALTER SUBSCRIPTION ... SKIP), which names one by its commit.
 //
 // The worker compares the position in a Commit with that of its Begin, so the Commit of a group carries the position of
