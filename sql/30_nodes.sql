@@ -61,66 +61,6 @@ AS $$
 $$;
 COMMENT ON FUNCTION meridian.server_timeline() IS 'Timeline that this server writes (a standby: of its last checkpoint).';
 
-CREATE VIEW meridian.nodes AS
-  WITH self AS (
-    SELECT l.member, pg_catalog.pg_is_in_recovery() AS standby, meridian.server_timeline() AS timeline
-      FROM meridian.local_member l
-  ), peer AS MATERIALIZED (SELECT * FROM meridian.replication_peers()),
-  -- The streams by which others read from here, by member. The states sort with streaming last.
-  reader AS (
-    SELECT (meridian.stream_of(p.slot_name)).member, count(p.state) AS streams, min(p.state) AS state,
-           min(p.replay_lsn) AS replay_lsn, max(p.reply_time) AS reply_time
-      FROM peer p WHERE p.slot_name IS NOT NULL GROUP BY 1
-  ), heard AS (
-    SELECT (meridian.stream_of(s.subname)).member, max(st.last_msg_receipt_time) AS at
-      FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_stat_subscription st ON st.subid = s.oid
-     GROUP BY 1
-  )
-  SELECT m.name AS node, m.id, m.region, 'primary'::text AS role, NULL::text AS upstream,
-         CASE WHEN m.id = self.member AND NOT self.standby THEN self.timeline END AS timeline,
-         CASE WHEN m.state = 'joining' THEN 'joining'
-              WHEN m.id = self.member AND NOT self.standby
-                THEN CASE WHEN (SELECT i.confirmed FROM meridian.identity i) THEN 'active' ELSE 'unconfirmed' END
-              WHEN self.standby THEN 'unknown'
-              WHEN p.state IS NULL THEN 'unreachable'
-              WHEN p.streams < m.streams THEN 'incomplete'
-              ELSE p.state END AS state,
-         CASE WHEN m.id = self.member AND NOT self.standby THEN pg_catalog.now()
-              ELSE GREATEST(p.reply_time, h.at) END AS last_seen,
-         CASE WHEN NOT pg_catalog.pg_is_in_recovery() AND p.streams >= m.streams
-              THEN pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_flush_lsn(), p.replay_lsn)::bigint END AS lag_bytes,
-         meridian.redact_dsn(m.dsn) AS dsn, m.streams
-    FROM meridian.member m
-    LEFT JOIN self ON true
-    LEFT JOIN reader p ON p.member = m.id
-    LEFT JOIN heard h ON h.member = m.id
-  UNION ALL
-  SELECT p.application_name, self.member, NULL, 'standby', m.name, self.timeline, p.state, p.reply_time,
-         CASE WHEN NOT self.standby
-              THEN pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_flush_lsn(), p.replay_lsn)::bigint END,
-         NULL, NULL
-    FROM peer p JOIN self ON true JOIN meridian.member m ON m.id = self.member
-   WHERE p.state IS NOT NULL AND p.state <> 'backup'
-     AND NOT EXISTS (SELECT FROM pg_catalog.pg_replication_slots s WHERE s.slot_name = p.slot_name AND s.slot_type = 'logical')
-  UNION ALL
-  SELECT pg_catalog.current_setting('meridian.node', true), self.member,
-         pg_catalog.current_setting('meridian.region', true), 'standby', m.name, self.timeline, 'active', pg_catalog.now(), NULL, NULL, NULL
-    FROM self JOIN meridian.member m ON m.id = self.member
-   WHERE self.standby;
-COMMENT ON VIEW meridian.nodes IS 'The members of the mesh as this server sees them, and the standbys that stream from this server.';
-COMMENT ON COLUMN meridian.nodes.node IS 'Name of the member; of a standby its application_name.';
-COMMENT ON COLUMN meridian.nodes.id IS 'Number of the member; a standby has that of its primary.';
-COMMENT ON COLUMN meridian.nodes.region IS 'Region of the member.';
-COMMENT ON COLUMN meridian.nodes.role IS 'primary or standby.';
-COMMENT ON COLUMN meridian.nodes.upstream IS 'Of a standby: the member that it follows.';
-COMMENT ON COLUMN meridian.nodes.timeline IS 'Timeline of this server and its standbys; unknown for other members.';
-COMMENT ON COLUMN meridian.nodes.state IS 'active or unconfirmed (this server; see meridian.identity), streaming, catchup, incomplete (some of its streams do not run), joining, unreachable, or unknown (asked on a standby).';
-COMMENT ON COLUMN meridian.nodes.last_seen IS 'When the server was heard of last; NULL if never since this server started.';
-COMMENT ON COLUMN meridian.nodes.lag_bytes IS 'WAL of this server that the other has not applied yet, by the stream that is farthest behind; NULL if one does not run.';
-COMMENT ON COLUMN meridian.nodes.dsn IS 'Connection string without passwords.';
-COMMENT ON COLUMN meridian.nodes.streams IS 'Through how many streams the member reads from each other one.';
-GRANT SELECT ON meridian.nodes TO PUBLIC;
-
 CREATE FUNCTION meridian.node_facts(members integer, readers integer, subscriptions integer)
   RETURNS TABLE (system_id text, started_at bigint, database_oid oid, database name, in_recovery boolean, superuser boolean,
                  server text, timeline integer, mesh uuid, member integer, member_state text, publication boolean,
@@ -374,7 +314,7 @@ GRANT EXECUTE ON FUNCTION meridian.leave() TO meridian_admin;
 
 CREATE FUNCTION meridian.drop_node(name text) RETURNS void
   LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'meridian_drop_node';
-COMMENT ON FUNCTION meridian.drop_node(text) IS 'Removes another node, which may be gone, from every member that can be reached, after these have sent each other what they have of it.';
+COMMENT ON FUNCTION meridian.drop_node(text) IS 'Removes another node, which may be gone, from every member that can be reached, after these have sent each other what they have of it. Of a standby: forgets that it was registered; one that still advertises itself registers again.';
 REVOKE ALL ON FUNCTION meridian.drop_node(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION meridian.drop_node(text) TO meridian_admin;
 

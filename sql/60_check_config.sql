@@ -18,8 +18,9 @@ AS $$
     UNION ALL SELECT 'max_active_replication_origins', subscriptions + other_subscriptions FROM need
     UNION ALL SELECT 'max_wal_senders', readers + other_senders FROM need
     UNION ALL SELECT 'max_logical_replication_workers', subscriptions + other_subscriptions FROM need
-    -- Apply workers, their launcher, Meridian's keeper, one set-up worker and one that asks peers whether they know this node.
-    UNION ALL SELECT 'max_worker_processes', subscriptions + other_subscriptions + 4 FROM need
+    -- Apply workers, their launcher, Meridian's keeper, dispatcher, session worker and prober, one set-up worker and one that asks
+    -- peers whether they know this node.
+    UNION ALL SELECT 'max_worker_processes', subscriptions + other_subscriptions + 7 FROM need
   )
   SELECT n.setting, format('at least %s for %s members', n.least, GREATEST($1, 2)), s.setting::integer >= n.least,
          format('%s = %s', n.setting, n.least + 4), true

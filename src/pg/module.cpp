@@ -12,8 +12,10 @@
 #include "pg/identity.hpp"
 #include "pg/keeper.hpp"
 #include "pg/late_insert.hpp"
+#include "pg/prober.hpp"
 #include "pg/read_after.hpp"
 #include "pg/receive.hpp"
+#include "pg/registry.hpp"
 #include "pg/replica_lag.hpp"
 #include "pg/rights_queue.hpp"
 #include "pg/row_access.hpp"
@@ -55,6 +57,7 @@ constexpr SharedMemory shared_memory[] = {
     {session_table_shmem_size, session_table_shmem_init},
     {session_requests_shmem_size, session_requests_shmem_init},
     {replica_lag_shmem_size, replica_lag_shmem_init},
+    {registry_shmem_size, registry_shmem_init},
 };
 
 shmem_request_hook_type next_shmem_request_hook = nullptr;
@@ -98,6 +101,7 @@ void init_module() {
   register_keeper();
   register_dispatcher();
   register_session_worker();
+  register_prober();
   watch_receiving();
 }
 

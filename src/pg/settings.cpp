@@ -4,7 +4,9 @@
 
 #include "pg/settings.hpp"
 
+#include "pg/prober.hpp"
 #include "pg/read_after.hpp"
+#include "pg/registry.hpp"
 #include "pg/session_table.hpp"
 #include "pg/session_worker.hpp"
 #include "pg/sessions.hpp"
@@ -87,6 +89,32 @@ void define_session_settings(GucContext fixed) {
                           nullptr);
 }
 
+void define_registry_settings(GucContext fixed) {
+  DefineCustomStringVariable("meridian.advertise_dsn", "Connection string with which this standby registers.",
+                             "The one under which all servers reach it. Empty: it is registered with "
+                             "meridian.add_standby(), or not at all.",
+                             &advertise_dsn, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);
+  DefineCustomStringVariable("meridian.allowed_hosts", "Hosts that servers may be registered with.",
+                             "Names and addresses with commas; * stands for any text. Empty: all.", &allowed_hosts, "",
+                             PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("meridian.probe_interval", "How often this server looks at the others.", nullptr,
+                          &probe_interval_ms, 1000, 100, 60'000, PGC_SIGHUP, GUC_UNIT_MS, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("meridian.max_servers", "How many servers are looked at.",
+                          "70 kB of shared memory each, most of it for their reports.", &max_servers, 64, 1, 1000,
+                          fixed, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("meridian.max_lag", "By how much time a replica may be behind to get reads.",
+                          "-1 sets no limit.", &max_lag_ms, 10'000, -1, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS, nullptr,
+                          nullptr, nullptr);
+  DefineCustomIntVariable("meridian.max_lag_bytes", "By how much WAL a replica may be behind to get reads.",
+                          "-1 sets no limit.", &max_lag_kb, -1, -1, INT_MAX, PGC_SIGHUP, GUC_UNIT_KB, nullptr, nullptr,
+                          nullptr);
+  DefineCustomIntVariable("meridian.lag_exit_percent",
+                          "Within which part of its limit a replica that was beyond gets reads again.", nullptr,
+                          &lag_exit_percent, 50, 0, 100, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("meridian.lag_dwell", "For how long it must have been within.", nullptr, &lag_dwell_ms, 5000,
+                          0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS, nullptr, nullptr, nullptr);
+}
+
 }  // namespace
 
 void define_settings() {
@@ -129,6 +157,7 @@ void define_settings() {
 
   define_token_settings(fixed);
   define_session_settings(fixed);
+  define_registry_settings(fixed);
 
   MarkGUCPrefixReserved("meridian");
 }

@@ -40,6 +40,8 @@ class Conninfo {
   /// The text with every password replaced.
   [[nodiscard]] std::string redact(std::string text) const;
 
+  /// What the string says.
+  [[nodiscard]] const Parameters& given() const noexcept { return given_; }
   /// Empty if not given.
   [[nodiscard]] std::string_view value(std::string_view keyword) const;
 

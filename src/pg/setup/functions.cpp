@@ -109,6 +109,47 @@ std::int64_t stamp_of(TimestampTz time) {
   return std::max<std::int64_t>(time / 1000 + epoch_ms, 0) << Hlc::counter_bits;
 }
 
+/// False if no standby has the name.
+bool drop_standby(Datum name) {
+  Oid types[] = {TEXTOID};
+  Datum values[] = {name};
+  SPI_connect();
+  const int outcome = SPI_execute_with_args("SELECT meridian.drop_standby($1)", 1, types, values, nullptr, false, 1);
+  if (outcome != SPI_OK_SELECT) elog(ERROR, "SPI_execute_with_args returned %s", SPI_result_code_string(outcome));
+  bool is_null = false;
+  const bool dropped = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+  SPI_finish();
+  return dropped && !is_null;
+}
+
+struct TextArray {
+  Datum* elements;
+  bool* nulls;
+  int count;
+};
+
+TextArray texts_of(ArrayType* array) {
+  TextArray texts{};
+  deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &texts.elements, &texts.nulls, &texts.count);
+  return texts;
+}
+
+/// See tasks.hpp for how the arguments travel.
+void carry_change(int owner, const char* step, const TextArray& dsns, const TextArray& arguments) {
+  const Size room = 3 + static_cast<Size>(dsns.count) + 2 * static_cast<Size>(arguments.count);
+  auto** const texts = static_cast<const char**>(palloc(sizeof(char*) * room));
+  int count = 0;
+  texts[count++] = psprintf("%d", owner);
+  texts[count++] = step;
+  texts[count++] = psprintf("%d", dsns.count);
+  for (int i = 0; i < dsns.count; ++i) texts[count++] = dsns.nulls[i] ? "" : TextDatumGetCString(dsns.elements[i]);
+  for (int i = 0; i < arguments.count; ++i) {
+    texts[count++] = arguments.nulls[i] ? "0" : "1";
+    texts[count++] = arguments.nulls[i] ? "" : TextDatumGetCString(arguments.elements[i]);
+  }
+  run_task(Task::change_registry, InvalidOid, texts, count);
+}
+
 Datum count_of(const char* result) { return Int64GetDatum(result == nullptr ? 0 : std::strtoll(result, nullptr, 10)); }
 
 }  // namespace
@@ -147,8 +188,10 @@ MERIDIAN_FUNCTION(meridian_leave)
   PG_RETURN_VOID();
 }
 
+/// meridian.drop_node(name text): a standby is forgotten by its member, a member leaves the mesh.
 MERIDIAN_FUNCTION(meridian_drop_node)
 {
+  if (meridian::pg::setup::drop_standby(PG_GETARG_DATUM(0))) PG_RETURN_VOID();
   meridian::pg::setup::refuse_recovery();
   const char* const texts[] = {meridian::pg::setup::own_dsn(), text_to_cstring(PG_GETARG_TEXT_PP(0))};
   run_task(Task::drop_node, InvalidOid, texts, 2);
@@ -208,6 +251,15 @@ MERIDIAN_FUNCTION(meridian_heal)
   refuse_recovery();
   const char* const texts[] = {own_dsn(), text_to_cstring(PG_GETARG_TEXT_PP(0))};
   return count_of(run_task(Task::heal, InvalidOid, texts, 2));
+}
+
+/// meridian.carry_change(owner integer, dsns text[], step text, arguments text[]) returns void
+MERIDIAN_FUNCTION(meridian_carry_change)
+{
+  using namespace meridian::pg::setup;
+  carry_change(PG_GETARG_INT32(0), text_to_cstring(PG_GETARG_TEXT_PP(2)), texts_of(PG_GETARG_ARRAYTYPE_P(1)),
+               texts_of(PG_GETARG_ARRAYTYPE_P(3)));
+  PG_RETURN_VOID();
 }
 
 MERIDIAN_FUNCTION(meridian_redact_dsn)

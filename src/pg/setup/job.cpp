@@ -62,7 +62,8 @@ dsm_segment* write_request(Task task, Oid relation, const char* const* texts, in
 BackgroundWorkerHandle* start_worker(dsm_segment* segment) {
   BackgroundWorker worker = make_worker("meridian setup", "meridian_setup_main");
   worker.bgw_flags |= BGWORKER_BACKEND_DATABASE_CONNECTION;
-  worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+  // One task runs on standbys, too; the others have been refused there.
+  worker.bgw_start_time = BgWorkerStart_ConsistentState;
   worker.bgw_restart_time = BGW_NEVER_RESTART;
   worker.bgw_main_arg = UInt32GetDatum(dsm_segment_handle(segment));
   worker.bgw_notify_pid = MyProcPid;

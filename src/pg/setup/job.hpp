@@ -24,7 +24,8 @@ enum class Task : std::int32_t {
   compare,
   repair,
   resend,
-  heal
+  heal,
+  change_registry
 };
 
 enum class Message : char {

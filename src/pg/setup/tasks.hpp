@@ -27,5 +27,8 @@ std::string repair(Session& session);
 std::string resend(Session& session);
 /// Arguments: dsn of this member, name of the other. Result as resend.
 std::string heal(Session& session);
+/// Arguments: number of the owning member, step, how many connection strings, these, then the step's arguments with a
+/// flag before each: `1` for a text, `0` for NULL (then an empty text).
+std::string change_registry(Session& session);
 
 }  // namespace meridian::pg::setup

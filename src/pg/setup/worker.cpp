@@ -31,6 +31,8 @@ Run runner(Task task) {
       return resend;
     case Task::heal:
       return heal;
+    case Task::change_registry:
+      return change_registry;
   }
   throw SetupError("XX000", "unknown set-up task");
 }
