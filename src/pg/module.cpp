@@ -12,6 +12,7 @@
 #include "pg/identity.hpp"
 #include "pg/keeper.hpp"
 #include "pg/late_insert.hpp"
+#include "pg/peer_lag.hpp"
 #include "pg/read_after.hpp"
 #include "pg/receive.hpp"
 #include "pg/replica_lag.hpp"
@@ -23,11 +24,13 @@
 #include "pg/session_table.hpp"
 #include "pg/session_worker.hpp"
 #include "pg/settings.hpp"
+#include "pg/slot_watch.hpp"
 #include "pg/stat_tables.hpp"
 #include "pg/support/compat.hpp"
 #include "pg/support/guard.hpp"
 #include "pg/token.hpp"
 #include "pg/wait.hpp"
+#include "pg/worker_failures.hpp"
 
 MERIDIAN_MODULE_MAGIC("meridian")
 
@@ -55,6 +58,9 @@ constexpr SharedMemory shared_memory[] = {
     {session_table_shmem_size, session_table_shmem_init},
     {session_requests_shmem_size, session_requests_shmem_init},
     {replica_lag_shmem_size, replica_lag_shmem_init},
+    {peer_lag_shmem_size, peer_lag_shmem_init},
+    {worker_failures_shmem_size, worker_failures_shmem_init},
+    {slot_watch_shmem_size, slot_watch_shmem_init},
 };
 
 shmem_request_hook_type next_shmem_request_hook = nullptr;
@@ -99,6 +105,7 @@ void init_module() {
   register_dispatcher();
   register_session_worker();
   watch_receiving();
+  watch_worker_failures();
 }
 
 }  // namespace
