@@ -24,6 +24,7 @@
 #include "pg/support/worker.hpp"
 #include "pg/tombstone.hpp"
 #include "pg/tombstone_removal.hpp"
+#include "pg/worker_failures.hpp"
 
 namespace meridian::pg {
 namespace {
@@ -166,6 +167,7 @@ void keep() {
       if (schedules[index].due <= GetCurrentTimestamp()) run_and_report(index, &schedules[index]);
     }
     MemoryContextReset(context);
+    note_worker_success();
     pgstat_report_stat(false);
     pgstat_report_activity(STATE_IDLE, nullptr);
 

@@ -12,6 +12,7 @@
 #include "pg/identity.hpp"
 #include "pg/keeper.hpp"
 #include "pg/late_insert.hpp"
+#include "pg/peer_lag.hpp"
 #include "pg/prober.hpp"
 #include "pg/read_after.hpp"
 #include "pg/receive.hpp"
@@ -25,11 +26,13 @@
 #include "pg/session_table.hpp"
 #include "pg/session_worker.hpp"
 #include "pg/settings.hpp"
+#include "pg/slot_watch.hpp"
 #include "pg/stat_tables.hpp"
 #include "pg/support/compat.hpp"
 #include "pg/support/guard.hpp"
 #include "pg/token.hpp"
 #include "pg/wait.hpp"
+#include "pg/worker_failures.hpp"
 
 MERIDIAN_MODULE_MAGIC("meridian")
 
@@ -58,6 +61,9 @@ constexpr SharedMemory shared_memory[] = {
     {session_requests_shmem_size, session_requests_shmem_init},
     {replica_lag_shmem_size, replica_lag_shmem_init},
     {registry_shmem_size, registry_shmem_init},
+    {peer_lag_shmem_size, peer_lag_shmem_init},
+    {worker_failures_shmem_size, worker_failures_shmem_init},
+    {slot_watch_shmem_size, slot_watch_shmem_init},
 };
 
 shmem_request_hook_type next_shmem_request_hook = nullptr;
@@ -103,6 +109,7 @@ void init_module() {
   register_session_worker();
   register_prober();
   watch_receiving();
+  watch_worker_failures();
 }
 
 }  // namespace

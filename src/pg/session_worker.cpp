@@ -1,5 +1,9 @@
 // The worker's process. It is connected to no database.
 //
+// Between the questions it measures: how far readers of this server's log are (peer_lag.hpp), how far its replicas
+// (replica_lag.hpp), and which slots nobody uses. While it waits for a primary that does not answer, looks are further
+// apart.
+//
 // Asking: all requests that are there are taken, and asked in one query; those that come meanwhile go with the next. An
 // answer therefore always belongs to a query that was sent after its request was made. It is put into the mirror, and
 // given to who asked.
@@ -10,8 +14,10 @@
 #include "pg/session_worker.hpp"
 
 #include "core/session_rule.hpp"
+#include "pg/peer_lag.hpp"
 #include "pg/replica_lag.hpp"
 #include "pg/session_table.hpp"
+#include "pg/slot_watch.hpp"
 #include "pg/support/compat.hpp"
 #include "pg/support/guard.hpp"
 #include "pg/support/worker.hpp"
@@ -28,6 +34,7 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
 constexpr auto tick_interval = 1s;
+constexpr auto sample_interval = std::chrono::milliseconds(peer_lag_interval_ms);
 constexpr auto patience = 2s;
 constexpr auto retry_soon = 250ms;
 constexpr auto retry_later = 1s;
@@ -68,6 +75,7 @@ void tick() {
     expiry.passed = passed_by_all();
   }
   sweep_sessions(expiry, progress);
+  watch_slots();
 }
 
 void tell_outage(const char* reason) {
@@ -105,6 +113,7 @@ class Worker {
   std::optional<Outage> outage_;
   bool put_off_ = false;  ///< requests wait for the next attempt
   Clock::time_point next_tick_ = Clock::now();
+  Clock::time_point next_sample_ = Clock::now();
 };
 
 void Worker::serve() {
@@ -113,6 +122,10 @@ void Worker::serve() {
     if (Clock::now() >= next_tick_) {
       call([] { tick(); });
       next_tick_ = Clock::now() + tick_interval;
+    }
+    if (Clock::now() >= next_sample_) {
+      call([] { sample_peer_lag(); });
+      next_sample_ = Clock::now() + sample_interval;
     }
     const long ms = rest_ms();
     if (call([ms, event] { return rest(ms, event); })) upstream_.close();
@@ -128,7 +141,7 @@ void Worker::serve() {
 }
 
 long Worker::rest_ms() const {
-  Clock::time_point until = next_tick_;
+  Clock::time_point until = std::min(next_tick_, next_sample_);
   if (put_off_) until = std::min(until, outage_->retry_at);
   return std::max<long>(std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()).count(), 1);
 }

@@ -31,6 +31,7 @@ namespace {
 // Read by views only.
 int tombstone_alarm_age_s;
 int tombstone_alarm_count;
+int slot_alarm_size_mb;
 // Read by SQL only (meridian.keep_conflicts), as an interval.
 int conflict_retention_min;
 // Its content is what counts.
@@ -139,6 +140,10 @@ void define_settings() {
                           "How many tombstones a member may hold back before it is an alarm.",
                           "See the views meridian.alarms and meridian.tombstone_progress.", &tombstone_alarm_count,
                           1'000'000, 0, INT_MAX, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("meridian.slot_alarm_size",
+                          "How much WAL a replication slot that nobody uses may hold before it is an alarm.",
+                          "See the views meridian.alarms and meridian.slots.", &slot_alarm_size_mb, 1024, 0, INT_MAX,
+                          PGC_SIGHUP, GUC_UNIT_MB, nullptr, nullptr, nullptr);
   DefineCustomBoolVariable("meridian.allow_truncate", "Whether TRUNCATE of a replicated table is allowed.",
                            "It then deletes every row on all nodes, and costs as much as DELETE.", &allow_truncate,
                            false, PGC_SUSET, 0, nullptr, nullptr, nullptr);

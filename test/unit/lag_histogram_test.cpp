@@ -66,6 +66,45 @@ TEST(LagHistogram, ForgetsAfterAnHour) {
   EXPECT_EQ(histogram.count(start + 100 * minute), 1U) << "windows are used again empty";
 }
 
+TEST(LagHistogram, SummarizesItsSpan) {
+  LagHistogramOf<10, 3> histogram{};
+  EXPECT_EQ(histogram.summary(start).samples, 0U);
+  EXPECT_EQ(histogram.summary(start).longest_us, 0);
+  for (int i = 1; i <= 100; ++i) histogram.add(start, i * 1000);
+  const LagSummary found = histogram.summary(start + 20);
+  EXPECT_EQ(found.samples, 100U);
+  EXPECT_GE(found.p50_us, 50'000);
+  EXPECT_LE(found.p50_us, 57'000);
+  EXPECT_GE(found.p95_us, 95'000);
+  EXPECT_GE(found.p99_us, 99'000);
+  EXPECT_LE(found.p99_us, found.longest_us) << "no percentile is beyond the longest, which is exact";
+  EXPECT_EQ(found.longest_us, 100'000);
+  EXPECT_EQ(histogram.summary(start + 30).samples, 0U);
+}
+
+TEST(LagHistogram, TellsOfEachWindow) {
+  LagHistogramOf<10, 3> histogram{};
+  histogram.add(start, 1);
+  histogram.add(start + 20, 3);
+  EXPECT_EQ(histogram.percentile_before(start + 20, 0, 95), 3);
+  EXPECT_FALSE(histogram.percentile_before(start + 20, 1, 95));
+  EXPECT_EQ(histogram.percentile_before(start + 20, 2, 95), 1);
+  EXPECT_FALSE(histogram.percentile_before(start + 20, 3, 95)) << "its place was taken";
+  EXPECT_FALSE(histogram.percentile_before(5, 7, 95)) << "before the clock's zero";
+}
+
+TEST(LagHistogram, AMinuteAQuarterADay) {
+  constexpr std::int64_t minute = 60'000'000;
+  const auto lags = std::make_unique<LagWindows>();
+  lags->add(start, 7);
+  EXPECT_EQ(lags->minute.summary(start + minute / 2).samples, 1U);
+  EXPECT_EQ(lags->minute.summary(start + minute).samples, 0U);
+  EXPECT_EQ(lags->quarter.summary(start + 13 * minute).samples, 1U);
+  EXPECT_EQ(lags->quarter.summary(start + 15 * minute).samples, 0U);
+  EXPECT_EQ(lags->day.summary(start + 21 * 60 * minute).samples, 1U);
+  EXPECT_EQ(lags->day.summary(start + 24 * 60 * minute).samples, 0U);
+}
+
 TEST(LagHistogram, AClockThatGoesBackHidesNothingForLong) {
   LagHistogram histogram{};
   histogram.add(start, 9);

@@ -252,6 +252,24 @@ inline bool is_invalidated(const ReplicationSlotPersistentData& slot) {
 #endif
 }
 
+// --- other processes ----------------------------------------------------------------------------------------------
+
+/// Copies the application_name of a process; empty if it is gone.
+inline void application_name_of(int pid, char (&name)[NAMEDATALEN]) {
+  name[0] = '\0';
+  const int count = pgstat_fetch_stat_numbackends();
+  for (int i = 1; i <= count; ++i) {
+#if PG_VERSION_NUM >= 160000
+    const LocalPgBackendStatus* const status = pgstat_get_local_beentry_by_index(i);
+#else
+    const LocalPgBackendStatus* const status = pgstat_fetch_stat_local_beentry(i);
+#endif
+    if (status == nullptr || status->backendStatus.st_procpid != pid) continue;
+    strlcpy(name, status->backendStatus.st_appname, NAMEDATALEN);
+  }
+  pgstat_clear_backend_activity_snapshot();
+}
+
 // --- WAL ----------------------------------------------------------------------------------------------------------
 
 /// XLogRegisterData: 18 takes const data.
