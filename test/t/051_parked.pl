@@ -103,7 +103,7 @@ is(parked($eu, 'plain'), '{"id": "1"}|check', 'images of one row are joined');
 is(sql($eu, 'SELECT id, note, amount FROM plain WHERE id = 1'), '1|a|10', 'the row stays as it was');
 wait_until($us, q{SELECT NOT meridian.wait_converged('0 s')});
 pass('the node that wrote it hears that it is parked elsewhere');
-wait_until($eu, q{SELECT string_agg(concat_ws('|', alarm, severity, subject), ',') FROM meridian.alarms}, 'rows parked|error|public.plain');
+wait_until($eu, q{SELECT string_agg(concat_ws('|', alarm, severity, subject), ',') FROM meridian.local_alarms}, 'rows parked|error|public.plain');
 pass('and there is an alarm');
 like(sql($eu, q{SELECT meridian.retry_parked(id) FROM meridian.parked}), qr/violates check constraint "positive"/, 'retry_parked says why it waits');
 like(sql_error($eu, 'SELECT meridian.retry_parked(0)'), qr/42704.*no parked change has id 0/s, 'an id that is not there');

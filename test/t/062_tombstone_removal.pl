@@ -67,7 +67,7 @@ pass('tombstones go from all nodes');
 same_everywhere(\@nodes, $rows, 'rows are the same');
 expect_everywhere(\@nodes, q{SELECT string_agg(node || ' ' || state || ' ' || coalesce(tombstones_held::text, '-'), ', ' ORDER BY node) FILTER (WHERE state <> 'self') IS NOT NULL
 	FROM meridian.tombstone_progress}, 't', 'the view shows the others');
-expect_everywhere(\@nodes, 'SELECT count(*) FROM meridian.alarms', 0, 'and no alarm');
+expect_everywhere(\@nodes, 'SELECT count(*) FROM meridian.local_alarms', 0, 'and no alarm');
 is(sql($n1, 'SET ROLE pg_monitor; SELECT count(*) FROM meridian.tombstone_progress'), 3, 'whoever monitors may look');
 
 # What was forgotten everywhere is forgotten: an old timestamp of lww() counts again.
@@ -108,7 +108,7 @@ told($n1, $n2);
 expect_everywhere([ $n1, $n2 ], $count, 3, 'a peer that is away holds them back');
 is(sql($n1, q{SELECT node || ' ' || tombstones_held FROM meridian.tombstone_progress WHERE blocks_since IS NOT NULL AND node = 'n3'}), 'n3 3',
 	'the view says who');
-is(sql($n1, 'SELECT count(*) FROM meridian.alarms'), 0, 'which is no alarm yet');
+is(sql($n1, q{SELECT count(*) FROM meridian.local_alarms WHERE alarm = 'tombstones held'}), 0, 'which is no alarm yet');
 $n1->append_conf('postgresql.conf', "meridian.tombstone_alarm_count = 2\n");
 $n1->reload;
 wait_until($n1, q{SELECT count(*) = 1 FROM meridian.alarms WHERE alarm = 'tombstones held' AND subject = 'n3'});
@@ -127,7 +127,7 @@ expect_everywhere(\@nodes, 'SELECT (SELECT count(*) FROM person WHERE id = 5) + 
 wait_on_all(\@nodes, $count, '0');
 pass('and they go when it is back');
 same_everywhere(\@nodes, $rows, 'with the same rows everywhere');
-wait_until($n1, q{SELECT count(*) = 0 FROM meridian.alarms});
+wait_until($n1, q{SELECT count(*) = 0 FROM meridian.local_alarms});
 
 # --- lww(): forgotten by one and not by another -------------------------------------------------------------------------------
 
@@ -192,7 +192,7 @@ sql($n3, q{INSERT INTO person VALUES (80, 'from the past'); UPDATE person SET na
 wait_until($n3, q{SELECT held FROM meridian.generation}, 'dropped from the mesh');
 like(slurp_file($n3->logfile, $log), qr/LOG:  meridian: this node was dropped from the mesh: node "n[12]" does not know it any more.*HINT:  .*meridian\.leave\(\).*meridian\.join\(\)/s,
 	'the node that comes back is told that it must join again');
-is(sql($n3, q{SELECT alarm || ': ' || remedy FROM meridian.alarms WHERE severity = 'error'}),
+is(sql($n3, q{SELECT alarm || ': ' || remedy FROM meridian.local_alarms WHERE alarm = 'dropped from the mesh'}),
 	'dropped from the mesh: SELECT meridian.leave(); empty its tables, then meridian.join() again.', 'and shows it');
 is(sql($n3, q{SELECT count(*) FROM pg_subscription WHERE subenabled}), 0, 'it does not ask for changes any more');
 wait_converged($n1, $n2);
