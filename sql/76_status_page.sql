@@ -94,7 +94,7 @@ AS $$
 DECLARE
   reports jsonb := meridian.known_reports();
   servers jsonb := meridian.known_servers();
-  name text := meridian.html(meridian.own_name());
+  name text := meridian.html(meridian.own_server());
   alarms text; alarm_count bigint; links text; lags text; plots text; slots text;
 BEGIN
   SELECT count(*), meridian.html_table(ARRAY['server', 'alarm', 'subject', 'since', 'what is the matter', 'what helps'],
@@ -119,7 +119,7 @@ BEGIN
            array_agg(meridian.html_row(CASE WHEN s.risk IN ('none', 'inactive') THEN 'fine' WHEN s.risk = 'growing' THEN 'warning' ELSE 'error' END, s.server, s.slot, s.kind, s.used_by,
                                        CASE WHEN s.active THEN 'yes' ELSE 'no' END, to_char(s.inactive_since, 'YYYY-MM-DD HH24:MI:SS'), pg_size_pretty(s.retained_bytes),
                                        pg_size_pretty(s.safe_wal_size), s.risk) ORDER BY s.server, s.slot))
-    INTO slots FROM meridian.slots s;
+    INTO slots FROM meridian.assemble_slots(reports) s;
   RETURN '<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>Meridian: ' || name || '</title>
 <meta http-equiv="Content-Security-Policy" content="default-src ''none''; style-src ''unsafe-inline''">
