@@ -4,6 +4,7 @@
 #   cluster.sh up          start the four servers (make them first, if there are none)
 #   cluster.sh status      what each server is, and how far behind
 #   cluster.sh psql NODE   a psql session; NODE is us, us-standby, eu or eu-standby
+#   cluster.sh page [FILE] write the status page, for a browser (by default into the servers' directory)
 #   cluster.sh break       cut the links between the two regions
 #   cluster.sh heal        let the links run again
 #   cluster.sh down        stop the servers and remove the directory
@@ -11,7 +12,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 usage() {
-  sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+  sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
   exit 2
 }
 
@@ -57,6 +58,7 @@ make_standby() {
   as_owner tee -a "$DEMO_DIR/$node/postgresql.conf" >/dev/null <<CONF
 port = $(port_of "$node")
 meridian.node = '$node'
+meridian.advertise_dsn = '$(dsn_of "$node")'
 CONF
   start_server "$node"
 }
@@ -222,6 +224,18 @@ status() {
   printf '%-11s %-11s %s\n' 'eu -> us' "${row[@]}"
 }
 
+# The whole topology as one page, as the primary of us sees it once it has heard of all servers.
+page() {
+  local file=${1:-$DEMO_DIR/status.html}
+  wait_for us "$DATABASE" "SELECT count(*) = ${#NODES[@]} FROM meridian.topology WHERE state = 'up'"
+  if [ $# -gt 0 ]; then
+    value us "$DATABASE" 'SELECT meridian.status_page()' >"$file"
+  else
+    value us "$DATABASE" 'SELECT meridian.status_page()' | as_owner tee "$file" >/dev/null
+  fi
+  echo "$file"
+}
+
 choose_server
 find_cluster
 
@@ -229,6 +243,10 @@ case ${1:-} in
   up) up ;;
   status) status ;;
   down) down ;;
+  page)
+    require_up
+    page "${@:2}"
+    ;;
   break)
     require_up
     switch_links DISABLE

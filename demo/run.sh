@@ -55,6 +55,7 @@ quietly 'Building Meridian' build
 unset PG_CONFIG
 "$here/cluster.sh" up
 "$here/story.sh"
+page=$("$here/cluster.sh" page)
 
 cat <<END
 
@@ -62,6 +63,7 @@ Told in $((SECONDS - started)) s. The four servers are still there to play with:
 
   demo/cluster.sh psql us      (or us-standby, eu, eu-standby)
   demo/cluster.sh status
+  demo/cluster.sh page FILE   the same drawn for a browser; as it was just now: $page
   demo/cluster.sh break        and demo/cluster.sh heal
   demo/cluster.sh down         stops and removes them
 END

@@ -3,16 +3,34 @@
 -- The functions assemble_...() take both as arguments and look at nothing else: an array of objects server, sample_age (seconds)
 -- and report, and an array of rows of server_probes().
 
-CREATE FUNCTION meridian.known_reports() RETURNS jsonb
+CREATE FUNCTION meridian.own_server() RETURNS text
   LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 BEGIN
-  RETURN (
-  SELECT COALESCE(jsonb_agg(jsonb_build_object('server', r.server, 'sample_age', extract(epoch FROM r.sample_age), 'report', r.report)), '[]')
-    FROM meridian.probed_reports() r WHERE r.report ->> 'server' IS NOT NULL);
+  RETURN COALESCE((SELECT r.server FROM meridian.probed_reports() r
+                    WHERE r.report ->> 'server' = meridian.own_name() AND r.report ->> 'system_id' = (SELECT c.system_identifier::text FROM pg_control_system() c)
+                    LIMIT 1), meridian.own_name());
 END
 $$;
-COMMENT ON FUNCTION meridian.known_reports() IS 'probed_reports() as one value.';
+COMMENT ON FUNCTION meridian.own_server() IS 'The name under which this server is in the views of the topology: of a member''s primary that of the member, else meridian.node.';
+REVOKE ALL ON FUNCTION meridian.own_server() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.own_server() TO meridian_admin, pg_monitor;
+
+-- This server's own report is made now, so that it is there before the first round of the prober, and without a mesh.
+CREATE FUNCTION meridian.known_reports() RETURNS jsonb
+  LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+DECLARE
+  own text := meridian.own_server();
+BEGIN
+  RETURN (
+  SELECT jsonb_agg(jsonb_build_object('server', k.server, 'sample_age', extract(epoch FROM k.sample_age), 'report', k.report))
+    FROM (SELECT own AS server, interval '0' AS sample_age, meridian.status_report() AS report
+          UNION ALL
+          SELECT r.server, r.sample_age, r.report FROM meridian.probed_reports() r WHERE r.server <> own AND r.report ->> 'server' IS NOT NULL) k);
+END
+$$;
+COMMENT ON FUNCTION meridian.known_reports() IS 'The reports of all servers as one value: this server''s own, made now, and those that were probed.';
 REVOKE ALL ON FUNCTION meridian.known_reports() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION meridian.known_reports() TO meridian_admin, pg_monitor;
 
@@ -212,13 +230,30 @@ GRANT SELECT ON meridian.topology TO meridian_admin, pg_monitor;
 
 -- Slots and lags ---------------------------------------------------------------------------------------------------
 
-CREATE VIEW meridian.slots AS
-  SELECT r.server, s.slot, s.kind, s.plugin, s.database, s.peer AS used_by, s.active, s.temporary, pg_catalog.now() - s.inactive_us * interval '1 us' AS inactive_since,
-         s.retained_bytes, s.safe_wal_size, s.wal_status, s.restart_lsn, s.confirmed_flush_lsn, s.xmin_age, s.catalog_xmin_age, s.risk, r.sample_age
-    FROM meridian.probed_reports() r
-    CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(r.report -> 'slots')
+CREATE FUNCTION meridian.assemble_slots(reports jsonb)
+  RETURNS TABLE (server text, slot text, kind text, plugin text, database text, used_by text, active boolean, temporary boolean, inactive_since timestamptz,
+                 retained_bytes bigint, safe_wal_size bigint, wal_status text, restart_lsn pg_lsn, confirmed_flush_lsn pg_lsn, xmin_age integer,
+                 catalog_xmin_age integer, risk text, sample_age interval)
+  LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+  SELECT e ->> 'server', s.slot, s.kind, s.plugin, s.database, s.peer, s.active, s.temporary, clock_timestamp() - s.inactive_us * interval '1 us',
+         s.retained_bytes, s.safe_wal_size, s.wal_status, s.restart_lsn, s.confirmed_flush_lsn, s.xmin_age, s.catalog_xmin_age, s.risk,
+         (e ->> 'sample_age')::float8 * interval '1 s'
+    FROM jsonb_array_elements(assemble_slots.reports) e
+    CROSS JOIN LATERAL jsonb_to_recordset(e -> 'report' -> 'slots')
       AS s(slot text, kind text, plugin text, database text, peer text, active boolean, temporary boolean, inactive_us bigint, retained_bytes bigint,
-           safe_wal_size bigint, wal_status text, restart_lsn pg_lsn, confirmed_flush_lsn pg_lsn, xmin_age integer, catalog_xmin_age integer, risk text);
+           safe_wal_size bigint, wal_status text, restart_lsn pg_lsn, confirmed_flush_lsn pg_lsn, xmin_age integer, catalog_xmin_age integer, risk text)
+   ORDER BY 1, 2;
+END
+$$;
+COMMENT ON FUNCTION meridian.assemble_slots(jsonb) IS 'The rows of view meridian.slots, from the reports of all servers.';
+REVOKE ALL ON FUNCTION meridian.assemble_slots(jsonb) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.assemble_slots(jsonb) TO meridian_admin, pg_monitor;
+
+CREATE VIEW meridian.slots AS SELECT s.* FROM meridian.assemble_slots(meridian.known_reports()) s;
 COMMENT ON VIEW meridian.slots IS 'The replication slots of all servers: what they hold, and what becomes of it.';
 COMMENT ON COLUMN meridian.slots.used_by IS 'The member that reads through it.';
 COMMENT ON COLUMN meridian.slots.inactive_since IS 'Since when nobody uses it, as far as its server has seen since it started.';
@@ -314,16 +349,31 @@ COMMENT ON FUNCTION meridian.assemble_alarms(jsonb, jsonb) IS 'Alarms that only 
 REVOKE ALL ON FUNCTION meridian.assemble_alarms(jsonb, jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION meridian.assemble_alarms(jsonb, jsonb) TO meridian_admin, pg_monitor;
 
-CREATE VIEW meridian.alarms AS
-  SELECT a.alarm, a.severity, a.since, a.subject, a.detail, a.remedy, meridian.own_name() AS server FROM meridian.local_alarms a
+CREATE FUNCTION meridian.all_alarms()
+  RETURNS TABLE (alarm text, severity text, since timestamptz, subject text, detail text, remedy text, server text)
+  LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+  own text := meridian.own_server();
+BEGIN
+  RETURN QUERY
+  SELECT a.alarm, a.severity, a.since, a.subject, a.detail, a.remedy, own FROM meridian.local_alarms a
   UNION ALL
-  SELECT a.alarm, a.severity, pg_catalog.now() - a.age_us * interval '1 us', a.subject, a.detail, a.remedy, r.server
+  SELECT a.alarm, a.severity, clock_timestamp() - a.age_us * interval '1 us', a.subject, a.detail, a.remedy, r.server
     FROM meridian.probed_reports() r
-    CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(r.report -> 'alarms')
+    CROSS JOIN LATERAL jsonb_to_recordset(r.report -> 'alarms')
       AS a(alarm text, severity text, age_us bigint, subject text, detail text, remedy text)
-   WHERE r.server <> meridian.own_name()
+   WHERE r.server <> own
   UNION ALL
   SELECT a.*, NULL FROM meridian.assemble_alarms(meridian.known_reports(), meridian.known_servers()) a;
+END
+$$;
+COMMENT ON FUNCTION meridian.all_alarms() IS 'The rows of view meridian.alarms.';
+REVOKE ALL ON FUNCTION meridian.all_alarms() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.all_alarms() TO meridian_admin, pg_monitor;
+
+CREATE VIEW meridian.alarms AS SELECT * FROM meridian.all_alarms();
 COMMENT ON VIEW meridian.alarms IS 'What somebody must look at, on all servers, and what to do about it; empty if all is well.';
 COMMENT ON COLUMN meridian.alarms.alarm IS 'Kind of alarm.';
 COMMENT ON COLUMN meridian.alarms.severity IS 'warning: something grows or waits; error: something does not work.';

@@ -179,7 +179,8 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = format('"%s" is the name of this server', here),
       HINT = 'Every server has a name of its own, also the standbys of one primary.';
   END IF;
-  conf := format(E'meridian.node = ''%s''\nmeridian.region = ''%s''', standby_setup.name, COALESCE(NULLIF(current_setting('meridian.region', true), ''), '<region>'));
+  conf := format(E'meridian.node = ''%s''\nmeridian.region = ''%s''\n# How others reach it; with this it registers itself:\n#meridian.advertise_dsn = ''host=... port=... dbname=%s user=...''',
+                 standby_setup.name, COALESCE(NULLIF(current_setting('meridian.region', true), ''), '<region>'), replace(current_database(), '''', ''''''));
   RETURN QUERY
     SELECT row_number() OVER (ORDER BY s.place)::integer, s.run_on, s.command, s.purpose
       FROM (VALUES
@@ -189,7 +190,7 @@ BEGIN
         (3, 'new server', format('pg_basebackup -d %s -D "$PGDATA" -S %s -X stream -c fast -R',
                                  meridian.shell_quote(dsn || ' application_name=' || CASE WHEN standby_setup.name ~ '^[^\s=]+$' THEN standby_setup.name ELSE '''' || standby_setup.name || '''' END), slot),
          'Copies this server, and writes primary_conninfo and primary_slot_name. The role needs REPLICATION, and a line "replication" in pg_hba.conf here; a password belongs into ~/.pgpass.', true),
-        (4, 'new server', format(E'cat >> "$PGDATA/postgresql.conf" <<''END''\n%s\nEND', conf), 'Its own name. Set port and listen_addresses as well if they differ there.', true),
+        (4, 'new server', format(E'cat >> "$PGDATA/postgresql.conf" <<''END''\n%s\nEND', conf), 'Its own name. Set meridian.advertise_dsn as well, and port and listen_addresses if they differ there.', true),
         (5, 'new server', 'pg_ctl -D "$PGDATA" -l "$PGDATA/server.log" -w start', 'It replays, and answers reads.', true),
         (6, 'new server', 'SELECT * FROM meridian.check_config(''standby'') WHERE NOT ok;', 'Nothing should be left to mend.', true),
         (7, here, 'SELECT drawing FROM meridian.topology;', 'It is in the tree.', true)

@@ -37,7 +37,7 @@ SELECT pg_temp.park(22, '{"ident": "22", "v": ""}');
 SELECT id, meridian.retry_parked(id) FROM meridian.parked ORDER BY id;
 -- what is known of them now
 SELECT id, rel, key, reason, sqlstate, attempts, sent_as FROM meridian.parked ORDER BY id;
-SELECT alarm, severity, subject FROM meridian.alarms ORDER BY subject;
+SELECT alarm, severity, subject FROM meridian.local_alarms ORDER BY subject;
 
 -- a row that was deleted meanwhile does not wait on
 SELECT meridian.begin_apply();

@@ -37,7 +37,7 @@ CREATE ROLE regress_meridian_user;
 SET ROLE regress_meridian_user;
 SELECT pg_temp.error_of('SELECT * FROM meridian.progress');
 SELECT pg_temp.error_of('SELECT * FROM meridian.generation');
-SELECT pg_temp.error_of('SELECT * FROM meridian.alarms');
+SELECT pg_temp.error_of('SELECT * FROM meridian.local_alarms');
 SELECT pg_temp.error_of('SELECT * FROM meridian.member_cuts()');
 SELECT pg_temp.error_of('SELECT meridian.begin_generation(7)');
 SELECT count(*) FROM meridian.tombstone_progress;
@@ -112,7 +112,7 @@ SELECT * FROM pg_temp.graves;
 -- all three have laid down what was written up to 40
 SELECT count(*) FROM pg_temp.graves WHERE rel = 'note'::regclass AND written <= 40;
 -- the alarms say who
-SELECT alarm, severity, subject FROM meridian.alarms ORDER BY 1, 3;
+SELECT alarm, severity, subject FROM meridian.local_alarms ORDER BY 1, 3;
 -- nobody waits: the rest goes
 DELETE FROM meridian.parked_image;
 UPDATE meridian.replicated_table SET filled = true;
@@ -135,7 +135,7 @@ SELECT applied, parked FROM meridian.progress WHERE member = 1;
 UPDATE meridian.local_member SET epoch = 2;
 CALL pg_temp.wait_for('epoch = 2 FROM meridian.progress WHERE member = 1');
 SELECT epoch, healed FROM meridian.progress WHERE member = 1;
-SELECT alarm, subject FROM meridian.alarms;
+SELECT alarm, subject FROM meridian.local_alarms;
 -- until all begin anew
 SELECT meridian.begin_generation(4);
 SELECT number, epoch, held FROM meridian.generation;

@@ -4,7 +4,7 @@
 SELECT jsonb_typeof(r) AS type, octet_length(r::text) < 65536 AS bounded, r ->> 'role' AS role, r ->> 'server' AS server, r ->> 'region' AS region
   FROM meridian.status_report() r;
 SELECT k FROM jsonb_object_keys(meridian.status_report()) k ORDER BY k COLLATE "C";
-SELECT server, report ->> 'server' AS says FROM meridian.probed_reports() WHERE server = 'local';
+SELECT r ->> 'server' AS server, r ->> 'sample_age' AS age FROM jsonb_array_elements(meridian.known_reports()) r;
 
 -- no server is alarmed about itself
 SELECT * FROM meridian.local_alarms;
