@@ -72,7 +72,7 @@ CREATE FUNCTION meridian.own_servers()
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
   SELECT s.name, s.region, s.dsn, s.weight, s.drained, s.upstream, s.trusted
-    FROM meridian.server s JOIN meridian.local_member l ON l.member = s.member
+    FROM meridian.server s WHERE s.member = (SELECT l.member FROM meridian.local_member l)
 $$;
 COMMENT ON FUNCTION meridian.own_servers() IS 'What this member has written down of its servers, passwords included: other members ask for it.';
 REVOKE ALL ON FUNCTION meridian.own_servers() FROM PUBLIC;
@@ -147,7 +147,7 @@ BEGIN
          CASE WHEN m.id = l.member THEN l.timeline ELSE COALESCE(h.timeline, 0) END,
          CASE WHEN m.id = l.member THEN l.epoch ELSE COALESCE((SELECT max(p.epoch) FROM meridian.progress p WHERE p.member = m.id), 0) END,
          meridian.servers_digest(m.id)
-    FROM meridian.local_member l CROSS JOIN meridian.member m
+    FROM (SELECT * FROM meridian.local_member LIMIT 1) l CROSS JOIN meridian.member m
     LEFT JOIN LATERAL (SELECT b.system_id, b.timeline FROM meridian.heartbeat b WHERE b.member = m.id
                         ORDER BY b.published_at DESC LIMIT 1) h ON true;
 END

@@ -3,7 +3,7 @@
 CREATE VIEW meridian.nodes AS
   WITH self AS (
     SELECT l.member, pg_catalog.pg_is_in_recovery() AS standby, meridian.server_timeline() AS timeline
-      FROM meridian.local_member l
+      FROM meridian.local_member l LIMIT 1  -- as the planner does not know that there is only one
   ), peer AS MATERIALIZED (SELECT * FROM meridian.replication_peers()),
   -- The streams by which others read from here, by member. The states sort with streaming last.
   reader AS (

@@ -16,12 +16,13 @@ constexpr auto answer_limit = 4s;
 constexpr char settings[] =
     "SELECT pg_catalog.set_config(name, value, false) FROM (VALUES ('search_path', 'pg_catalog, pg_temp'), "
     "('statement_timeout', '3s'), ('lock_timeout', '2s'), ('client_min_messages', 'error'), "
-    "('idle_session_timeout', '0'), ('client_encoding', $1)) AS s(name, value)";
+    "('idle_session_timeout', '0'), ('jit', 'off'), ('client_encoding', $1)) AS s(name, value)";
 
 const char* sql_of(Probe::Question question) {
   switch (question) {
     case Probe::Question::status:
-      return "SELECT mesh, member, epoch, server, system_id, timeline, in_recovery, written, received, replayed, paused, "
+      return "SELECT mesh, member, epoch, server, system_id, timeline, in_recovery, written, received, replayed, "
+             "paused, "
              "receiving, sender_host, sender_port, applied, digest, report FROM meridian.answer_probe($1)";
     case Probe::Question::servers:
       return "SELECT name, region, dsn, weight, drained, upstream, trusted FROM meridian.own_servers()";

@@ -16,9 +16,29 @@ void commit() {
   CommitTransactionCommand();
 }
 
-TextRows query(const char* sql, MemoryContext to) {
-  const int outcome = SPI_execute(sql, true, 0);
-  if (outcome != SPI_OK_SELECT) elog(ERROR, "SPI_execute returned %s", SPI_result_code_string(outcome));
+/// The queries of every round, planned once; PostgreSQL plans them anew when what they are of has changed.
+struct Query {
+  const char* sql;
+  SPIPlanPtr plan;
+};
+
+Query targets_query = {
+    "SELECT member, name, region, dsn, is_primary, weight, drained, upstream, trusted FROM meridian.probe_targets()",
+    nullptr};
+Query members_query = {"SELECT member, own, mesh, system_id, timeline, epoch, digest FROM meridian.probe_context()",
+                       nullptr};
+Query self_query = {"SELECT * FROM meridian.answer_probe(false)", nullptr};
+Query self_with_report_query = {"SELECT * FROM meridian.answer_probe(true)", nullptr};
+
+TextRows run(Query* query, MemoryContext to) {
+  if (query->plan == nullptr) {
+    const SPIPlanPtr plan = SPI_prepare(query->sql, 0, nullptr);
+    if (plan == nullptr) elog(ERROR, "SPI_prepare returned %s", SPI_result_code_string(SPI_result));
+    SPI_keepplan(plan);
+    query->plan = plan;
+  }
+  const int outcome = SPI_execute_plan(query->plan, nullptr, nullptr, true, 0);
+  if (outcome != SPI_OK_SELECT) elog(ERROR, "SPI_execute_plan returned %s", SPI_result_code_string(outcome));
   TextRows result{static_cast<int>(SPI_processed), SPI_tuptable->tupdesc->natts, nullptr};
   result.values = static_cast<const char**>(
       MemoryContextAlloc(to, sizeof(char*) * static_cast<Size>(result.rows * result.columns + 1)));
@@ -54,15 +74,9 @@ void read_prober_tables(bool with_report, ProberTables* tables) {
   tables->installed = OidIsValid(get_extension_oid("meridian", true)) && is_member();
   if (tables->installed) {
     SPI_connect();
-    tables->targets = query(
-        "SELECT member, name, region, dsn, is_primary, weight, drained, upstream, trusted FROM "
-        "meridian.probe_targets()",
-        caller);
-    tables->members =
-        query("SELECT member, own, mesh, system_id, timeline, epoch, digest FROM meridian.probe_context()", caller);
-    tables->self = query(with_report ? "SELECT * FROM meridian.answer_probe(true)"
-                                     : "SELECT * FROM meridian.answer_probe(false)",
-                         caller);
+    tables->targets = run(&targets_query, caller);
+    tables->members = run(&members_query, caller);
+    tables->self = run(with_report ? &self_with_report_query : &self_query, caller);
     SPI_finish();
   }
   commit();
