@@ -9,18 +9,31 @@ namespace meridian {
 namespace {
 
 /// Say where a server is, who connects, and how long is waited.
-constexpr std::array<std::string_view, 21> harmless = {
-    "host",           "hostaddr",            "port",
-    "dbname",         "user",                "password",
-    "sslmode",        "sslsni",              "channel_binding",
-    "require_auth",   "ssl_min_protocol_version", "connect_timeout",
-    "keepalives",     "keepalives_idle",     "keepalives_interval",
-    "keepalives_count", "tcp_user_timeout",  "target_session_attrs",
-    "load_balance_hosts", "application_name", "gssencmode"};
+constexpr std::array<std::string_view, 21> harmless = {"host",
+                                                       "hostaddr",
+                                                       "port",
+                                                       "dbname",
+                                                       "user",
+                                                       "password",
+                                                       "sslmode",
+                                                       "sslsni",
+                                                       "channel_binding",
+                                                       "require_auth",
+                                                       "ssl_min_protocol_version",
+                                                       "connect_timeout",
+                                                       "keepalives",
+                                                       "keepalives_idle",
+                                                       "keepalives_interval",
+                                                       "keepalives_count",
+                                                       "tcp_user_timeout",
+                                                       "target_session_attrs",
+                                                       "load_balance_hosts",
+                                                       "application_name",
+                                                       "gssencmode"};
 
 /// Files and identities of the server's account.
-constexpr std::array<std::string_view, 10> of_the_account = {"passfile",   "service",   "sslcert",    "sslkey",
-                                                             "sslpassword", "sslrootcert", "sslcrl", "sslcrldir",
+constexpr std::array<std::string_view, 10> of_the_account = {"passfile",    "service",     "sslcert", "sslkey",
+                                                             "sslpassword", "sslrootcert", "sslcrl",  "sslcrldir",
                                                              "requirepeer", "krbsrvname"};
 
 template <std::size_t N>
@@ -82,7 +95,8 @@ void check_hosts(const DsnKeywords& dsn, bool trusted, std::string_view patterns
     for (const std::string& host : split(list)) {
       if (host.empty()) continue;
       any = true;
-      if (!trusted && is_socket(host)) refuse("only a superuser may register a server by its socket", "Give a host name or address.");
+      if (!trusted && is_socket(host))
+        refuse("only a superuser may register a server by its socket", "Give a host name or address.");
       if (!admits_host(patterns, host))
         refuse("meridian.allowed_hosts does not admit host \"" + host + "\"", "Add it there, or give another host.");
     }
@@ -121,7 +135,8 @@ std::string joined(const std::vector<ServerAddress::Endpoint>& endpoints, Get ge
 }  // namespace
 
 std::string_view dsn_value(const DsnKeywords& dsn, std::string_view keyword) noexcept {
-  const auto found = std::find_if(dsn.begin(), dsn.end(), [keyword](const auto& each) { return each.first == keyword; });
+  const auto found =
+      std::find_if(dsn.begin(), dsn.end(), [keyword](const auto& each) { return each.first == keyword; });
   return found == dsn.end() ? std::string_view() : std::string_view(found->second);
 }
 
@@ -152,7 +167,9 @@ ServerAddress address_of(const DsnKeywords& dsn) {
   const std::vector<std::string> hosts = split(dsn_value(dsn, "host"));
   const std::vector<std::string> addresses = split(dsn_value(dsn, "hostaddr"));
   const std::vector<std::string> ports = split(dsn_value(dsn, "port"));
-  const auto at = [](const std::vector<std::string>& list, std::size_t i) { return i < list.size() ? list[i] : std::string(); };
+  const auto at = [](const std::vector<std::string>& list, std::size_t i) {
+    return i < list.size() ? list[i] : std::string();
+  };
   for (std::size_t i = 0; i < std::max(hosts.size(), addresses.size()); ++i) {
     ServerAddress::Endpoint endpoint{at(hosts, i), at(addresses, i), at(ports, ports.size() == 1 ? 0 : i)};
     if (endpoint.host.empty() && endpoint.hostaddr.empty()) continue;

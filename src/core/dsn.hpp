@@ -22,9 +22,9 @@ using DsnKeywords = std::vector<std::pair<std::string, std::string>>;
 /// admits every host.
 [[nodiscard]] bool admits_host(std::string_view patterns, std::string_view host) noexcept;
 
-/// Throws Error(invalid_rule) unless a server may be registered with the string: keywords that are known to be harmless,
-/// and hosts that the patterns admit. `trusted`: a superuser gave it, who may also name files and identities of the
-/// server's account.
+/// Throws Error(invalid_rule) unless a server may be registered with the string: keywords that are known to be
+/// harmless, and hosts that the patterns admit. `trusted`: a superuser gave it, who may also name files and identities
+/// of the server's account.
 void check_server_dsn(const DsnKeywords& dsn, bool trusted, std::string_view host_patterns);
 
 /// Where a client finds a server.
@@ -47,6 +47,7 @@ struct ServerAddress {
 /// One connection string for several servers, in their order. The first decides database and sslmode; servers with
 /// another database are left out. `attributes`: target_session_attrs. `balance`: libpq is to try them in random order,
 /// which versions before 16 refuse to understand. Empty if there is no server.
-[[nodiscard]] std::string to_conninfo(std::span<const ServerAddress> servers, std::string_view attributes, bool balance);
+[[nodiscard]] std::string to_conninfo(std::span<const ServerAddress> servers, std::string_view attributes,
+                                      bool balance);
 
 }  // namespace meridian

@@ -47,7 +47,7 @@ namespace health_detail {
 using enum Health;
 using enum HealthEvent;
 
-inline constexpr std::array<HealthEdge, health_states * health_events> edges = {{
+inline constexpr std::array<HealthEdge, health_states* health_events> edges = {{
     {unknown, answered, up, "its first answer"},
     {up, answered, up, "it goes on answering"},
     {suspect, answered, up, "it answers again"},

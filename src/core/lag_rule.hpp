@@ -1,10 +1,10 @@
 // How old the data of a replica is, by one clock.
 //
 // Who probes notes where the primary's WAL stood, and when. The lag of a replica is the age of the first moment at
-// which the primary was seen beyond what the replica has replayed. So no clocks of two machines are compared; on an idle
-// system the lag is 0 although nothing arrives; and behind a cut link it grows, because the primary is seen by another
-// way than the replica receives. What the primary wrote between two probes counts from the later one, so a lag may be
-// too small by one interval, never by more.
+// which the primary was seen beyond what the replica has replayed. So no clocks of two machines are compared; on an
+// idle system the lag is 0 although nothing arrives; and behind a cut link it grows, because the primary is seen by
+// another way than the replica receives. What the primary wrote between two probes counts from the later one, so a lag
+// may be too small by one interval, never by more.
 //
 // A limit has two values and a dwell time: a replica that was beyond `enter` is used again when it has been within
 // `exit` for `dwell`, so that one that hovers at the limit does not come and go with every probe.
@@ -38,8 +38,8 @@ class WalClock {
   [[nodiscard]] std::optional<std::int64_t> lag(std::uint64_t replayed, std::int64_t at) const noexcept {
     if (count_ == 0) return std::nullopt;
     const Sample* const end = samples_.data() + count_;
-    const Sample* const beyond =
-        std::upper_bound(samples_.data(), end, replayed, [](std::uint64_t lsn, const Sample& s) { return lsn < s.lsn; });
+    const Sample* const beyond = std::upper_bound(samples_.data(), end, replayed,
+                                                  [](std::uint64_t lsn, const Sample& s) { return lsn < s.lsn; });
     if (beyond == end || beyond->time > at) return 0;
     return at - beyond->time;
   }

@@ -148,7 +148,8 @@ RouteChoice choose_server(std::span<const RouteServer> servers, std::span<const 
   return choice;
 }
 
-std::uint16_t home_of(std::span<const RouteServer> servers, std::span<const Position> token, std::uint16_t own) noexcept {
+std::uint16_t home_of(std::span<const RouteServer> servers, std::span<const Position> token,
+                      std::uint16_t own) noexcept {
   std::uint16_t home = own;
   bool found = false;
   for (const Position& position : token) {
@@ -165,7 +166,8 @@ std::uint16_t home_of(std::span<const RouteServer> servers, std::span<const Posi
 std::size_t primary_of(std::span<const RouteServer> servers, std::uint16_t member) noexcept {
   const auto find = [&](auto is_it) {
     return static_cast<std::size_t>(
-        std::find_if(servers.begin(), servers.end(), [&](const RouteServer& each) { return each.member == member && is_it(each); }) -
+        std::find_if(servers.begin(), servers.end(),
+                     [&](const RouteServer& each) { return each.member == member && is_it(each); }) -
         servers.begin());
   };
   const std::size_t writer = find([](const RouteServer& each) { return each.writes; });

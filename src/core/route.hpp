@@ -8,10 +8,10 @@
 // So the answer is never "none" because of what we think of servers, and always says why it is the primary. What speaks
 // against a server is tested in the order of Refusal; the refusal of the one that came farthest is the reason given.
 //
-// What must be readable there (a token, a session's last write) is a set of positions. A server has a position if it was
-// *probed* with it or with more, on the same timeline or a known later one. An old sample can only say too little, so it
-// costs an offload. (A replica that crashes may restart behind what it had shown: a client that must not read old data
-// sets meridian.read_after there, which costs nothing where the write is.)
+// What must be readable there (a token, a session's last write) is a set of positions. A server has a position if it
+// was *probed* with it or with more, on the same timeline or a known later one. An old sample can only say too little,
+// so it costs an offload. (A replica that crashes may restart behind what it had shown: a client that must not read old
+// data sets meridian.read_after there, which costs nothing where the write is.)
 #pragma once
 
 #include <cstddef>
@@ -27,7 +27,7 @@ namespace meridian {
 /// A server as it was probed. Times are microseconds of one clock that does not go back.
 struct RouteServer {
   std::uint64_t system_id;
-  std::uint64_t lsn;  ///< what can be read there: replayed, or on a primary written
+  std::uint64_t lsn;     ///< what can be read there: replayed, or on a primary written
   std::uint64_t region;  ///< region_key() of its name
   std::int64_t sampled_at;
   std::int64_t lag_us;
@@ -64,11 +64,11 @@ struct AppliedPositions {
 
 struct RouteQuery {
   std::int64_t now;
-  std::int64_t oldest_sample;   ///< samples from before do not count
-  std::int64_t max_lag_us;      ///< negative: the limit of the settings
-  std::uint64_t region;         ///< region_key() of the wanted one
-  std::uint16_t home;           ///< member whose primary is the last resort
-  bool primary_only;            ///< nothing else can answer
+  std::int64_t oldest_sample;  ///< samples from before do not count
+  std::int64_t max_lag_us;     ///< negative: the limit of the settings
+  std::uint64_t region;        ///< region_key() of the wanted one
+  std::uint16_t home;          ///< member whose primary is the last resort
+  bool primary_only;           ///< nothing else can answer
   std::span<const Position> required;
   std::span<const TimelineEnd> ancestors;  ///< of `system_id` at `timeline`, as far as known here
   std::uint64_t system_id;
@@ -81,7 +81,7 @@ struct RouteQuery {
 enum class Refusal : std::uint8_t {
   none,
   primary_only,
-  unreached,       ///< it has not answered, or not just now
+  unreached,  ///< it has not answered, or not just now
   diverged,
   no_address,
   other_timeline,  ///< a standby that does not follow its member's primary (yet)
@@ -98,7 +98,8 @@ enum class Refusal : std::uint8_t {
 [[nodiscard]] const char* text_of(Refusal refusal) noexcept;
 
 /// What speaks against reading from the server. `applied` may be null: nothing is known then.
-[[nodiscard]] Refusal refusal_of(const RouteServer& server, const AppliedPositions* applied, const RouteQuery& query) noexcept;
+[[nodiscard]] Refusal refusal_of(const RouteServer& server, const AppliedPositions* applied,
+                                 const RouteQuery& query) noexcept;
 
 enum class RouteTier : std::uint8_t { region_replica, region_primary, other_replica, home_primary, nothing };
 
@@ -113,7 +114,8 @@ struct RouteChoice {
 [[nodiscard]] RouteChoice choose_server(std::span<const RouteServer> servers, std::span<const AppliedPositions> applied,
                                         const RouteQuery& query) noexcept;
 
-/// The member whose primary is the last resort for a token: that of one of its positions, `own` if one is of its system.
+/// The member whose primary is the last resort for a token: that of one of its positions, `own` if one is of its
+/// system.
 [[nodiscard]] std::uint16_t home_of(std::span<const RouteServer> servers, std::span<const Position> token,
                                     std::uint16_t own) noexcept;
 

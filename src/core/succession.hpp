@@ -34,7 +34,7 @@ struct Reign {
 /// A server that says that it is the primary.
 struct Claim {
   Reign reign;
-  bool was_primary;   ///< it was the one that wrote, when this was decided last
+  bool was_primary;  ///< it was the one that wrote, when this was decided last
   bool is_expected;  ///< the member's connection string leads to it
 };
 

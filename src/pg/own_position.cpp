@@ -31,8 +31,8 @@ MERIDIAN_FUNCTION(meridian_own_position)
     elog(ERROR, "return type must be a row type");
   const bool standby = RecoveryInProgress();
   TimeLineID timeline = 0;
-  // Flushed, not inserted: an insert position may lie behind a page header that no standby reports while nothing more is
-  // written.
+  // Flushed, not inserted: an insert position may lie behind a page header that no standby reports while nothing more
+  // is written.
   const XLogRecPtr written = standby ? InvalidXLogRecPtr : GetFlushRecPtr(nullptr);
   const XLogRecPtr replayed = standby ? GetXLogReplayRecPtr(&timeline) : InvalidXLogRecPtr;
   if (!standby) timeline = GetWALInsertionTimeLine();

@@ -21,7 +21,8 @@ constexpr char settings[] =
 const char* sql_of(Probe::Question question) {
   switch (question) {
     case Probe::Question::status:
-      return "SELECT mesh, member, epoch, server, system_id, timeline, in_recovery, written, received, replayed, paused, "
+      return "SELECT mesh, member, epoch, server, system_id, timeline, in_recovery, written, received, replayed, "
+             "paused, "
              "receiving, sender_host, sender_port, applied, digest, report FROM meridian.answer_probe($1)";
     case Probe::Question::servers:
       return "SELECT name, region, dsn, weight, drained, upstream, trusted FROM meridian.own_servers()";

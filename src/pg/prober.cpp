@@ -1,7 +1,7 @@
 // A round begins every meridian.probe_interval: the tables are read, this server looks at itself, and all others are
-// asked at once, over connections that stay open. Between rounds the worker sleeps on all its sockets. Nothing waits for
-// one server: connecting and asking have limits of their own, and a server that fails is asked again after 1 s, 2 s, ...
-// 60 s. Whatever changed is published before the worker sleeps again.
+// asked at once, over connections that stay open. Between rounds the worker sleeps on all its sockets. Nothing waits
+// for one server: connecting and asking have limits of their own, and a server that fails is asked again after 1 s, 2
+// s, ... 60 s. Whatever changed is published before the worker sleeps again.
 //
 // Over the same connections, when a round has shown that it is needed:
 //   a standby tells its primary who it is, if what its tables say of it is not what its settings say
@@ -16,6 +16,7 @@
 #include "pg/support/guard.hpp"
 #include "pg/support/worker.hpp"
 #include "pg/watch.hpp"
+#include "pg/worker_failures.hpp"
 
 namespace meridian::pg {
 
@@ -219,22 +220,23 @@ void Prober::begin_round(TimePoint now) {
   const bool in_recovery = tables.installed && tables.self.at(0, 6) != nullptr && tables.self.at(0, 6)[0] == 't';
   const std::int64_t wall = call([] { return GetCurrentTimestamp(); });
   watch_.set_targets(targets_in(tables.targets), members_in(tables.members),
-                     {node_name, region_name, advertise_dsn, in_recovery}, static_cast<std::size_t>(max_servers),
-                     wall);
+                     {node_name, region_name, advertise_dsn, in_recovery}, static_cast<std::size_t>(max_servers), wall);
   counts_.servers = static_cast<std::uint32_t>(watch_.servers().size());
   counts_.left_out = static_cast<std::uint32_t>(watch_.left_out());
   if (tables.installed) look_at_self(tables, asked_at);
   start_questions(now);
   changed_ = true;
-  call([] { drop_old_reports(); });
+  call([] {
+    drop_old_reports();
+    note_worker_success();
+  });
 }
 
 void Prober::look_at_self(const ProberTables& tables, std::int64_t asked_at) {
   WatchedServer* const self = watch_.self();
   if (self == nullptr) return;
   AnswerTexts texts;
-  for (int i = 0; i < static_cast<int>(answer_columns); ++i)
-    texts[static_cast<std::size_t>(i)] = tables.self.at(0, i);
+  for (int i = 0; i < static_cast<int>(answer_columns); ++i) texts[static_cast<std::size_t>(i)] = tables.self.at(0, i);
   const std::int64_t wall = call([] { return GetCurrentTimestamp(); });
   watch_.answered(*self, texts, asked_at, monotonic_us(), wall);
   keep_report(*self, tables.self.at(0, answer_columns - 1));
@@ -304,8 +306,8 @@ void Prober::take_status(WatchedServer& server, const PGresult* rows) {
   AnswerTexts texts;
   for (int i = 0; i < static_cast<int>(answer_columns); ++i)
     texts[static_cast<std::size_t>(i)] = PQgetisnull(rows, 0, i) != 0 ? nullptr : PQgetvalue(rows, 0, i);
-  const auto asked_at = std::chrono::duration_cast<std::chrono::microseconds>(
-      server.probe.asked_at().time_since_epoch());
+  const auto asked_at =
+      std::chrono::duration_cast<std::chrono::microseconds>(server.probe.asked_at().time_since_epoch());
   const std::int64_t wall = call([] { return GetCurrentTimestamp(); });
   watch_.answered(server, texts, asked_at.count(), monotonic_us(), wall);
   if (server.error.empty()) keep_report(server, texts[answer_columns - 1]);
@@ -364,7 +366,8 @@ void Prober::register_here(TimePoint now) {
   const auto or_null = [](const std::string& text) {
     return text.empty() ? Probe::Parameter() : Probe::Parameter(text);
   };
-  primary->probe.ask(Probe::Question::registration, {node_name, or_null(region), advertise_dsn, or_null(upstream)}, now);
+  primary->probe.ask(Probe::Question::registration, {node_name, or_null(region), advertise_dsn, or_null(upstream)},
+                     now);
 }
 
 /// On a primary: of members whose primary knows other servers than this one has written down.

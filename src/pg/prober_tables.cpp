@@ -60,9 +60,9 @@ void read_prober_tables(bool with_report, ProberTables* tables) {
         caller);
     tables->members =
         query("SELECT member, own, mesh, system_id, timeline, epoch, digest FROM meridian.probe_context()", caller);
-    tables->self = query(with_report ? "SELECT * FROM meridian.answer_probe(true)"
-                                     : "SELECT * FROM meridian.answer_probe(false)",
-                         caller);
+    tables->self =
+        query(with_report ? "SELECT * FROM meridian.answer_probe(true)" : "SELECT * FROM meridian.answer_probe(false)",
+              caller);
     SPI_finish();
   }
   commit();

@@ -176,7 +176,8 @@ namespace {
 
 bool sees_details() {
   const Oid admin = get_role_oid("meridian_admin", true);
-  return has_privs_of_role(GetUserId(), ROLE_PG_MONITOR) || (OidIsValid(admin) && has_privs_of_role(GetUserId(), admin));
+  return has_privs_of_role(GetUserId(), ROLE_PG_MONITOR) ||
+         (OidIsValid(admin) && has_privs_of_role(GetUserId(), admin));
 }
 
 constexpr int probe_columns = 23;

@@ -30,7 +30,8 @@ struct Ask {
 /// Spreads reads; seeded when the backend routes first.
 std::uint64_t next_random() {
   static std::uint64_t state = 0;
-  if (state == 0) state = (static_cast<std::uint64_t>(monotonic_us()) << 20 ^ static_cast<std::uint64_t>(MyProcPid)) | 1;
+  if (state == 0)
+    state = (static_cast<std::uint64_t>(monotonic_us()) << 20 ^ static_cast<std::uint64_t>(MyProcPid)) | 1;
   state ^= state << 13;  // xorshift64, Marsaglia 2003
   state ^= state >> 7;
   state ^= state << 17;
@@ -122,10 +123,9 @@ void read_arguments(FunctionCallInfo fcinfo, Ask* ask) {
 }
 
 [[noreturn]] void report_nothing_known() {
-  ereport(ERROR,
-          (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("this server knows no server to route to"),
-           errhint("Its database must be a node of a mesh (meridian.create_node), and meridian in "
-                   "shared_preload_libraries; meridian.prober_status() shows whether servers are probed.")));
+  ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("this server knows no server to route to"),
+                  errhint("Its database must be a node of a mesh (meridian.create_node), and meridian in "
+                          "shared_preload_libraries; meridian.prober_status() shows whether servers are probed.")));
   pg_unreachable();
 }
 
@@ -198,7 +198,9 @@ ExplainRow explain(const Topology& topology, int i, const RouteChoice& choice, c
   const bool chosen = choice.tier != RouteTier::nothing && choice.index == static_cast<std::size_t>(i);
   const Refusal refusal = refusal_of(server, &topology.applied[i], ask.query);
   return {{readable_text(detail.name),
-           CStringGetTextDatum(!detail.answered ? "" : server.in_recovery ? "standby" : "primary"),
+           CStringGetTextDatum(!detail.answered     ? ""
+                               : server.in_recovery ? "standby"
+                                                    : "primary"),
            readable_text(detail.region), CStringGetTextDatum(name_of(server.health)), BoolGetDatum(chosen),
            CStringGetTextDatum(text_of(refusal)), interval_of_us(server.lag_us),
            interval_of_us(ask.query.now - server.sampled_at)},
@@ -227,7 +229,8 @@ ConninfoAsk read_purpose(const text* argument, bool balance) {
                     errmsg("\"%s\" is not a purpose of a connection", text_to_cstring(argument)),
                     errhint("It is read, write, read:<region> or write:<region>.")));
   }
-  return {verb == "read" ? Purpose::read : Purpose::write, balance, colon != std::string_view::npos, region_key(region)};
+  return {verb == "read" ? Purpose::read : Purpose::write, balance, colon != std::string_view::npos,
+          region_key(region)};
 }
 
 /// Numbers of servers in the order in which a writer should try them: who writes for the member, then who may.
@@ -245,7 +248,8 @@ int order_for_writing(const Topology& topology, const ConninfoAsk& ask, int* ord
   if (primary < servers.size()) order[count++] = static_cast<int>(primary);
   for (int i = 0; i < topology.count; ++i) {
     const RouteServer& each = topology.routes[i];
-    const bool left_behind = each.health == Health::diverged || (!each.in_recovery && !each.writes && each.system_id != 0);
+    const bool left_behind =
+        each.health == Health::diverged || (!each.in_recovery && !each.writes && each.system_id != 0);
     if (each.member == writer->member && static_cast<std::size_t>(i) != primary && each.has_address && !left_behind)
       order[count++] = i;
   }
@@ -272,8 +276,7 @@ int order_for_reading(const Topology& topology, const ConninfoAsk& ask, int* ord
   add([&](const RouteServer& each) { return each.in_recovery && each.region == query.region; });
   add([&](const RouteServer& each) { return !each.in_recovery && each.region == query.region; });
   if (!ask.balance) add([&](const RouteServer& each) { return each.in_recovery && each.region != query.region; });
-  const std::size_t primary =
-      primary_of(servers_in(topology), self->member);
+  const std::size_t primary = primary_of(servers_in(topology), self->member);
   const bool listed = std::find(order, order + count, static_cast<int>(primary)) != order + count;
   if (primary < static_cast<std::size_t>(topology.count) && !listed) order[count++] = static_cast<int>(primary);
   return count;
@@ -300,8 +303,8 @@ char* join_addresses(const char* const* addresses, int count, const ConninfoAsk&
 }  // namespace
 }  // namespace meridian::pg
 
-/// meridian.route_read(session text, token text, max_lag interval, region text) returns (node text, dsn text, role text,
-/// reason text)
+/// meridian.route_read(session text, token text, max_lag interval, region text) returns (node text, dsn text, role
+/// text, reason text)
 MERIDIAN_FUNCTION(meridian_route_read)
 {
   using namespace meridian::pg;
@@ -352,8 +355,8 @@ MERIDIAN_FUNCTION(meridian_conninfo)
   char* const list = guarded([=, &ask] { return join_addresses(addresses, count, ask); });
   if (list == nullptr) {
     if (!ask.has_region) report_nothing_known();
-    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("no server is known for \"%s\"",
-                                                             text_to_cstring(PG_GETARG_TEXT_PP(0))),
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+                    errmsg("no server is known for \"%s\"", text_to_cstring(PG_GETARG_TEXT_PP(0))),
                     errhint("See the regions in the view meridian.nodes.")));
   }
   PG_RETURN_TEXT_P(cstring_to_text(list));

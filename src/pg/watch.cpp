@@ -99,8 +99,8 @@ void Watch::set_targets(std::vector<Target> targets, std::vector<MemberFacts> me
     servers_.push_back(std::move(server));
   }
   adopt(std::move(members));
-  const auto unlisted = std::find_if(before.begin(), before.end(),
-                                     [](const auto& each) { return each != nullptr && !each->listed; });
+  const auto unlisted =
+      std::find_if(before.begin(), before.end(), [](const auto& each) { return each != nullptr && !each->listed; });
   choose_self(self, unlisted == before.end() ? nullptr : std::move(*unlisted), most, wall);
 }
 

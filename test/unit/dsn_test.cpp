@@ -63,8 +63,9 @@ TEST(Dsn, HostPatterns) {
 }
 
 TEST(Dsn, ClientsGetAnAddress) {
-  const DsnKeywords dsn = {{"user", "postgres"}, {"password", "secret"}, {"host", "db1"},        {"dbname", "my app"},
-                           {"sslmode", "verify-full"}, {"passfile", "/x"},      {"connect_timeout", "3"}};
+  const DsnKeywords dsn = {{"user", "postgres"},    {"password", "secret"},     {"host", "db1"},
+                           {"dbname", "my app"},    {"sslmode", "verify-full"}, {"passfile", "/x"},
+                           {"connect_timeout", "3"}};
   EXPECT_EQ(to_conninfo(address_of(dsn)), "host=db1 port=5432 dbname='my app' sslmode=verify-full");
   EXPECT_EQ(to_conninfo(address_of({{"host", "it's"}, {"port", "1"}})), "host='it\\'s' port=1");
   EXPECT_EQ(to_conninfo(address_of({})), "");

@@ -102,7 +102,8 @@ TEST(Route, ThePrimaryIsTheLastResortWhateverItsState) {
   const RouteChoice choice = choose(servers, query());
   EXPECT_EQ(choice.tier, RouteTier::home_primary);
   EXPECT_EQ(choice.index, 1U);
-  EXPECT_EQ(reason_of(choice, servers), "the primary, which did not answer just now: the best replica has paused its replay");
+  EXPECT_EQ(reason_of(choice, servers),
+            "the primary, which did not answer just now: the best replica has paused its replay");
 }
 
 TEST(Route, WithoutServersThereIsNothing) { EXPECT_EQ(choose({}, query()).tier, RouteTier::nothing); }
@@ -132,7 +133,13 @@ TEST(Route, EachRefusal) {
   EXPECT_EQ(refusal([](auto& s) { s.lag_known = false; }, same), Refusal::lag_unknown);
   const auto ten_ms = [](auto& q) { q.max_lag_us = 10'000; };
   EXPECT_EQ(refusal([](auto& s) { s.lag_us = 10'001; }, ten_ms), Refusal::too_late);
-  EXPECT_EQ(refusal([](auto& s) { s.lag_us = 10'000; s.over_time = true; }, ten_ms), Refusal::none)
+  EXPECT_EQ(refusal(
+                [](auto& s) {
+                  s.lag_us = 10'000;
+                  s.over_time = true;
+                },
+                ten_ms),
+            Refusal::none)
       << "the argument stands in for the setting";
   EXPECT_EQ(refusal(same, [](auto& q) { q.primary_only = true; }), Refusal::primary_only);
 }
@@ -238,7 +245,9 @@ TEST(Route, SpreadsByWeight) {
 // Over random topologies: whatever is chosen as a replica is one that nothing speaks against, by rules written anew.
 TEST(Route, NeverAServerThatMustNotBeRead) {
   std::mt19937_64 random(11);
-  const auto pick = [&random](std::uint64_t below) { return std::uniform_int_distribution<std::uint64_t>(0, below - 1)(random); };
+  const auto pick = [&random](std::uint64_t below) {
+    return std::uniform_int_distribution<std::uint64_t>(0, below - 1)(random);
+  };
   const auto rarely = [&pick] { return pick(5) == 0; };
   int replicas = 0;
   for (int round = 0; round < 50'000; ++round) {

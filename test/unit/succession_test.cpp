@@ -61,13 +61,16 @@ TEST(Succession, OfTwoPromotedAtOnceTheFirstSeenStays) {
 // Whatever comes and goes: who is chosen is never over for what was seen, and what was seen never goes back.
 TEST(Succession, NeverGoesBack) {
   std::mt19937 random(1);
-  const auto pick = [&random](std::uint32_t below) { return std::uniform_int_distribution<std::uint32_t>(0, below - 1)(random); };
+  const auto pick = [&random](std::uint32_t below) {
+    return std::uniform_int_distribution<std::uint32_t>(0, below - 1)(random);
+  };
   for (int history = 0; history < 2000; ++history) {
     Reign seen{};
     for (int step = 0; step < 20; ++step) {
       std::vector<Claim> claims;
       for (std::uint32_t n = pick(4); n > 0; --n)
-        claims.push_back(claim(reign(pick(4) == 0 ? elsewhere : here, 1 + pick(4), 1 + pick(3)), pick(2) == 0, pick(2) == 0));
+        claims.push_back(
+            claim(reign(pick(4) == 0 ? elsewhere : here, 1 + pick(4), 1 + pick(3)), pick(2) == 0, pick(2) == 0));
       const Reign before = seen;
       const std::size_t chosen = decide(claims, seen);
       if (chosen == nobody_writes) {

@@ -1,5 +1,5 @@
-// A change of the registry that was asked for on another server than the primary of the member that it belongs to. It is
-// made there, by the function that the caller would have called.
+// A change of the registry that was asked for on another server than the primary of the member that it belongs to. It
+// is made there, by the function that the caller would have called.
 
 #include "pg/setup/mesh.hpp"
 #include "pg/setup/tasks.hpp"
