@@ -9,6 +9,8 @@
 set -euo pipefail
 
 packages=(g++ make cmake pkg-config libboost-dev libxxhash-dev libgtest-dev libpq-dev perl libipc-run-perl rsync)
+# A browser for the status page.
+packages+=(chromium)
 # The clients of the tests. A Node.js that did not come from Debian serves as well.
 packages+=(python3-psycopg pgbouncer)
 command -v node > /dev/null || packages+=(nodejs)

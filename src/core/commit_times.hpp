@@ -1,10 +1,10 @@
-// When the positions of a log were committed, as somebody knows it who looks at the log's end from time to time; and from
-// that, how long commits took to reach a reader of the log, by one clock.
+// When the positions of a log were committed, as somebody knows it who looks at the log's end from time to time; and
+// from that, how long commits took to reach a reader of the log, by one clock.
 //
-// An entry is the end of the log at one look: the commits since the entry before it lie at or below `position`, and were
-// made after `after` and not after `until`. Whoever looks at the reader's position as well, knows of each entry between
-// which two looks the reader reached it. So a lag is known to lie in an interval whose width is the time between looks.
-// A measurement from elsewhere (a walsender's) is believed inside of it.
+// An entry is the end of the log at one look: the commits since the entry before it lie at or below `position`, and
+// were made after `after` and not after `until`. Whoever looks at the reader's position as well, knows of each entry
+// between which two looks the reader reached it. So a lag is known to lie in an interval whose width is the time
+// between looks. A measurement from elsewhere (a walsender's) is believed inside of it.
 //
 // Memory is fixed. When it is full, neighbours among the older half become one entry, which is coarser and still true;
 // so a reader may be behind for any time. A plain value; zeros are an empty one.
@@ -47,8 +47,8 @@ class CommitTimes {
     }
   }
 
-  /// How long the oldest commit beyond `reached` has been waiting, at most one interval between looks too long; 0 if there
-  /// is none.
+  /// How long the oldest commit beyond `reached` has been waiting, at most one interval between looks too long; 0 if
+  /// there is none.
   [[nodiscard]] std::int64_t waiting_us(std::uint64_t reached, std::int64_t now_us) const noexcept {
     const std::size_t i = first_beyond(reached);
     return i == count_ ? 0 : std::max<std::int64_t>(now_us - entries_[i].after, 0);
@@ -59,8 +59,8 @@ class CommitTimes {
  private:
   [[nodiscard]] std::size_t first_beyond(std::uint64_t position) const noexcept {
     const auto* const end = entries_.data() + count_;
-    const auto* const found = std::partition_point(entries_.data(), end,
-                                                   [position](const Entry& each) { return each.position <= position; });
+    const auto* const found =
+        std::partition_point(entries_.data(), end, [position](const Entry& each) { return each.position <= position; });
     return static_cast<std::size_t>(found - entries_.data());
   }
 

@@ -6,8 +6,7 @@
 namespace meridian::pg {
 namespace {
 
-constexpr char query[] =
-    "SELECT name, kind, help, labels, value FROM meridian.metric_samples()";
+constexpr char query[] = "SELECT name, kind, help, labels, value FROM meridian.metric_samples()";
 namespace column {
 enum : int { name = 1, kind, help, labels, value };
 }
@@ -46,9 +45,12 @@ void read_labels(HeapTuple row, TupleDesc columns, Sample* sample) {
 
 Sample read_sample(HeapTuple row, TupleDesc columns) {
   bool is_null = false;
-  Sample sample{text_of(row, columns, column::name), text_of(row, columns, column::kind),
-                text_of(row, columns, column::help), 0,
-                nullptr,                             DatumGetFloat8(SPI_getbinval(row, columns, column::value, &is_null))};
+  Sample sample{text_of(row, columns, column::name),
+                text_of(row, columns, column::kind),
+                text_of(row, columns, column::help),
+                0,
+                nullptr,
+                DatumGetFloat8(SPI_getbinval(row, columns, column::value, &is_null))};
   if (is_null) sample.value = std::numeric_limits<double>::quiet_NaN();
   read_labels(row, columns, &sample);
   return sample;

@@ -1,17 +1,18 @@
 // A lag is a round trip on this server's own monotonic clock: from the commit here until the reader has told that it
-// applied it, so no two clocks are compared. What is committed here is the last commit of a client on a primary, and what
-// has been replayed on a standby; so checkpoints, vacuum and other servers' changes make no lag on an idle system. A
-// standby replays before it confirms, and an apply worker confirms after its commit, so what is confirmed is visible.
+// applied it, so no two clocks are compared. What is committed here is the last commit of a client on a primary, and
+// what has been replayed on a standby; so checkpoints, vacuum and other servers' changes make no lag on an idle system.
+// A standby replays before it confirms, and an apply worker confirms after its commit, so what is confirmed is visible.
 //
-// The sampler looks ten times a second. That leaves each lag in an interval (core/commit_times.hpp); the walsender's own
-// measurement, which is exact but begins only when the walsender gets to the commit, decides inside of it. A reader that
-// has left a commit waiting for a second gets one sample a second of how long, so that a link that is cut, or replay that
-// stands still, shows in the percentiles before it ends.
+// The sampler looks ten times a second. That leaves each lag in an interval (core/commit_times.hpp); the walsender's
+// own measurement, which is exact but begins only when the walsender gets to the commit, decides inside of it. A reader
+// that has left a commit waiting for a second gets one sample a second of how long, so that a link that is cut, or
+// replay that stands still, shows in the percentiles before it ends.
 //
-// A reader is remembered for a day after it was seen last; a member of the mesh as long as it has a slot. Of the streams
-// of a member, and of standbys with one name, the one that is farthest behind counts.
+// A reader is remembered for a day after it was seen last; a member of the mesh as long as it has a slot. Of the
+// streams of a member, and of standbys with one name, the one that is farthest behind counts.
 //
-// `state->lock` guards what is shared. The sampler's own memory (`commits`, `senders`) dies with it: a new one begins again.
+// `state->lock` guards what is shared. The sampler's own memory (`commits`, `senders`) dies with it: a new one begins
+// again.
 #include "pg/peer_lag.hpp"
 
 #include "core/commit_times.hpp"
@@ -63,8 +64,8 @@ struct Standing {
   TimeOffset flushed_us;
 };
 
-/// What is remembered of walsender number i: whom it serves, and what it measured last. It forgets its measurements when
-/// nothing is sent for a moment.
+/// What is remembered of walsender number i: whom it serves, and what it measured last. It forgets its measurements
+/// when nothing is sent for a moment.
 struct Sender {
   pid_t pid;
   bool named;
@@ -312,24 +313,30 @@ void show(ReturnSetInfo* result, const Reader& reader, const char* span, const L
   const bool none = lags.samples == 0;
   const bool no_flush = flush.samples == 0;
   const Datum values[] = {
-      CStringGetTextDatum(reader.name),
-      Int32GetDatum(reader.member),
-      BoolGetDatum(reader.connected),
-      TimestampTzGetDatum(reader.connected_at),
-      LSNGetDatum(reader.position),
-      Int64GetDatum(reader.waiting_us),
-      CStringGetTextDatum(span),
-      Int64GetDatum(static_cast<std::int64_t>(lags.samples)),
-      Int64GetDatum(lags.p50_us),
-      Int64GetDatum(lags.p95_us),
-      Int64GetDatum(lags.p99_us),
-      Int64GetDatum(lags.longest_us),
-      Int64GetDatum(flush.p50_us),
-      Int64GetDatum(flush.p95_us),
+      CStringGetTextDatum(reader.name), Int32GetDatum(reader.member),
+      BoolGetDatum(reader.connected),   TimestampTzGetDatum(reader.connected_at),
+      LSNGetDatum(reader.position),     Int64GetDatum(reader.waiting_us),
+      CStringGetTextDatum(span),        Int64GetDatum(static_cast<std::int64_t>(lags.samples)),
+      Int64GetDatum(lags.p50_us),       Int64GetDatum(lags.p95_us),
+      Int64GetDatum(lags.p99_us),       Int64GetDatum(lags.longest_us),
+      Int64GetDatum(flush.p50_us),      Int64GetDatum(flush.p95_us),
       recent_p95(reader, now_us),
   };
-  const bool nulls[] = {reader.member != 0, reader.member == 0, false, reader.connected_at == 0, false, false, false, false,
-                        none,               none,               none,  none,                     no_flush, no_flush, false};
+  const bool nulls[] = {reader.member != 0,
+                        reader.member == 0,
+                        false,
+                        reader.connected_at == 0,
+                        false,
+                        false,
+                        false,
+                        false,
+                        none,
+                        none,
+                        none,
+                        none,
+                        no_flush,
+                        no_flush,
+                        false};
   tuplestore_putvalues(result->setResult, result->setDesc, const_cast<Datum*>(values), const_cast<bool*>(nulls));
 }
 

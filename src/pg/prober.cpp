@@ -16,6 +16,7 @@
 #include "pg/support/guard.hpp"
 #include "pg/support/worker.hpp"
 #include "pg/watch.hpp"
+#include "pg/worker_failures.hpp"
 
 namespace meridian::pg {
 
@@ -230,7 +231,10 @@ void Prober::begin_round(TimePoint now) {
   if (tables.installed) look_at_self(tables, asked_at);
   start_questions(now);
   changed_ = true;
-  call([] { drop_old_reports(); });
+  call([] {
+    drop_old_reports();
+    note_worker_success();
+  });
 }
 
 void Prober::look_at_self(const ProberTables& tables, std::int64_t asked_at) {

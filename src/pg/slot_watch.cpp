@@ -1,6 +1,6 @@
-// One place for each slot of the server, at the slot's own index, so nothing has to be searched and nothing can be full.
-// Who finds a slot unused that it has not seen in use since, writes down that moment: up to a second late, and the
-// server's start at the earliest. `state->lock` guards the places.
+// One place for each slot of the server, at the slot's own index, so nothing has to be searched and nothing can be
+// full. Who finds a slot unused that it has not seen in use since, writes down that moment: up to a second late, and
+// the server's start at the earliest. `state->lock` guards the places.
 #include "pg/slot_watch.hpp"
 
 #include "pg/support/compat.hpp"

@@ -1,7 +1,7 @@
 // synchronous_standby_names as the server itself reads it, and the setting of it by SQL.
 //
-// ALTER SYSTEM refuses to run inside a function, because it cannot be rolled back. Here that is what the caller asked for
-// (synchronous_plan(..., apply => true) says so), and the same code of the server does it.
+// ALTER SYSTEM refuses to run inside a function, because it cannot be rolled back. Here that is what the caller asked
+// for (synchronous_plan(..., apply => true) says so), and the same code of the server does it.
 #include "pg/support/compat.hpp"
 #include "pg/support/function.hpp"
 
@@ -29,7 +29,8 @@ void alter_system(const char* name, const char* value) {
 MERIDIAN_FUNCTION(meridian_synchronous_config)
 {
   TupleDesc columns = nullptr;
-  if (get_call_result_type(fcinfo, nullptr, &columns) != TYPEFUNC_COMPOSITE) elog(ERROR, "return type must be a row type");
+  if (get_call_result_type(fcinfo, nullptr, &columns) != TYPEFUNC_COMPOSITE)
+    elog(ERROR, "return type must be a row type");
   const SyncRepConfigData* const config = SyncRepConfig;
   const bool none = config == nullptr || SyncRepStandbyNames == nullptr || SyncRepStandbyNames[0] == '\0';
   Datum values[3] = {};
@@ -52,11 +53,13 @@ MERIDIAN_FUNCTION(meridian_synchronous_config)
 MERIDIAN_FUNCTION(meridian_set_synchronous_names)
 {
   if (!superuser()) {
-    ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("only superusers may set synchronous_standby_names"),
-                    errhint("Let a superuser call meridian.synchronous_plan(..., apply => true).")));
+    ereport(ERROR,
+            (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("only superusers may set synchronous_standby_names"),
+             errhint("Let a superuser call meridian.synchronous_plan(..., apply => true).")));
   }
   meridian::pg::alter_system("synchronous_standby_names", text_to_cstring(PG_GETARG_TEXT_PP(0)));
   if (kill(PostmasterPid, SIGHUP) != 0)
-    ereport(WARNING, (errmsg("could not make the server read its configuration: %m"), errhint("SELECT pg_reload_conf();")));
+    ereport(WARNING,
+            (errmsg("could not make the server read its configuration: %m"), errhint("SELECT pg_reload_conf();")));
   PG_RETURN_VOID();
 }

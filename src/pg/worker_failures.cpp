@@ -1,10 +1,10 @@
 // PostgreSQL counts the failures of subscriptions, and writes the reasons into its log only. The hook of the log copies
-// the message of every error by which an apply worker, or a worker of ours that is restarted, ends. A commit of an apply
-// worker forgets the failures of its subscription, a round of the keeper those of the keeper, and five minutes without one
-// those of anybody.
+// the message of every error by which an apply worker, or a worker of ours that is restarted, ends. A commit of an
+// apply worker forgets the failures of its subscription, a round of the keeper those of the keeper, and five minutes
+// without one those of anybody.
 //
-// The hook runs inside error handling: it allocates nothing, raises nothing, and holds a spinlock for a copy. Errors that
-// the server does not log (log_min_messages above ERROR) are not noted.
+// The hook runs inside error handling: it allocates nothing, raises nothing, and holds a spinlock for a copy. Errors
+// that the server does not log (log_min_messages above ERROR) are not noted.
 #include "pg/worker_failures.hpp"
 
 #include "pg/support/compat.hpp"
@@ -54,8 +54,7 @@ WorkerFailure* find_place(Oid subscription, const char* worker) {
 }
 
 void note_failure(const ErrorData& error) {
-  const Oid subscription =
-      IsLogicalWorker() && MyLogicalRepWorker != nullptr ? MyLogicalRepWorker->subid : InvalidOid;
+  const Oid subscription = IsLogicalWorker() && MyLogicalRepWorker != nullptr ? MyLogicalRepWorker->subid : InvalidOid;
   if (!OidIsValid(subscription) && !is_worker_of_ours()) return;
   const char* const worker = OidIsValid(subscription) ? "" : MyBgworkerEntry->bgw_name;
   const TimestampTz now = GetCurrentTimestamp();
@@ -74,7 +73,8 @@ void note_failure(const ErrorData& error) {
 }
 
 extern "C" void meridian_emit_log(ErrorData* error) {
-  const bool ended_by_request = error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN || error->sqlerrcode == ERRCODE_CRASH_SHUTDOWN;
+  const bool ended_by_request =
+      error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN || error->sqlerrcode == ERRCODE_CRASH_SHUTDOWN;
   if (error->elevel >= ERROR && !ended_by_request && state != nullptr) note_failure(*error);
   if (next_log_hook != nullptr) next_log_hook(error);
 }
@@ -141,8 +141,8 @@ void worker_failures_shmem_init() {
 
 }  // namespace meridian::pg
 
-/// meridian.read_worker_failures() returns set of (worker text, subscription oid, failures bigint, first_at timestamptz,
-/// last_at timestamptz, sqlstate text, message text)
+/// meridian.read_worker_failures() returns set of (worker text, subscription oid, failures bigint, first_at
+/// timestamptz, last_at timestamptz, sqlstate text, message text)
 MERIDIAN_FUNCTION(meridian_read_worker_failures)
 {
   using namespace meridian::pg;

@@ -6,8 +6,8 @@ SELECT jsonb_typeof(r) AS type, octet_length(r::text) < 65536 AS bounded, r ->> 
 SELECT k FROM jsonb_object_keys(meridian.status_report()) k ORDER BY k COLLATE "C";
 SELECT r ->> 'server' AS server, r ->> 'sample_age' AS age FROM jsonb_array_elements(meridian.known_reports()) r;
 
--- no server is alarmed about itself
-SELECT * FROM meridian.local_alarms;
+-- no server is alarmed about itself (its keeper may still be waiting for this database)
+SELECT * FROM meridian.local_alarms WHERE alarm <> 'keeper does not run';
 SELECT drawing FROM meridian.topology WHERE node = 'local';
 SELECT count(*) AS links FROM meridian.replication_status;
 SELECT count(*) AS lags FROM meridian.lag;
@@ -102,7 +102,7 @@ RESET ROLE;
 GRANT pg_monitor TO meridian_test_watcher;
 SET ROLE meridian_test_watcher;
 SELECT meridian.status_report() IS NOT NULL AS report, meridian.metrics() <> '' AS metrics, (SELECT count(*) > 0 FROM meridian.topology) AS topology,
-       (SELECT count(*) FROM meridian.alarms) AS alarms, (SELECT count(*) >= 0 FROM meridian.slots) AS slots, (SELECT count(*) FROM meridian.lag) AS lags;
+       (SELECT count(*) FROM meridian.alarms WHERE alarm <> 'keeper does not run') AS alarms, (SELECT count(*) >= 0 FROM meridian.slots) AS slots, (SELECT count(*) FROM meridian.lag) AS lags;
 SELECT meridian.set_synchronous_names('');
 RESET ROLE;
 GRANT meridian_admin TO meridian_test_watcher;

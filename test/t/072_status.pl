@@ -29,6 +29,8 @@ sql($standby, q{SELECT pg_create_physical_replication_slot('leaf', true)});
 # A name that a page must not take for markup.
 my $leaf = new_standby($standby, 'us-3', conf => "primary_slot_name = 'leaf'\nmeridian.node = '<i>leaf&'\n");
 my @all = ($us, $eu, $standby, $leaf);
+# Probed from everywhere; the leaf is not, and is known from its upstream's report alone.
+sql($us, "SELECT meridian.add_standby('us-2', '" . conninfo($standby) . "')");
 
 # What a prober would have gathered.
 sub gathered
@@ -47,8 +49,8 @@ sub links
 sub alarm_of
 {
 	my ($node, $alarm) = @_;
-	wait_until($node, "SELECT count(*) = 1 FROM meridian.local_alarms WHERE alarm = '$alarm'");
-	return map { sql($node, "SELECT $_ FROM meridian.local_alarms WHERE alarm = '$alarm'") } qw(detail remedy);
+	wait_until($node, "SELECT count(*) > 0 FROM meridian.local_alarms WHERE alarm = '$alarm'");
+	return map { sql($node, "SELECT $_ FROM meridian.local_alarms WHERE alarm = '$alarm' ORDER BY subject LIMIT 1") } qw(detail remedy);
 }
 
 sub calm
@@ -68,6 +70,14 @@ is(links('slot, retained_bytes IS NOT NULL', q{kind = 'cascading'}), 'leaf|t', '
 is(sql($us, "SELECT string_agg(drawing, ';') FROM meridian.assemble_topology(\$r\$" . gathered(@all) . "\$r\$, '[]')"),
 	'eu (primary, up) -> us;us (primary, up) -> eu;+- us-2 (us, standby, up);   +- <i>leaf& (us, standby, up, cascading)', 'the tree')
   or diag(links('upstream, downstream, kind, state, replay_bytes'));
+
+# Every server has been told by its prober.
+wait_until($eu, q{SELECT string_agg(concat_ws(' ', node, depth, upstream, state), ',') FROM meridian.topology}, 'eu 0 up,us 0 up,us-2 1 us up,us-3 2 us-2 unknown');
+pass('the tree as another member sees it, with a server that only its upstream knows');
+wait_until($standby, q{SELECT count(*) = 2 FROM meridian.replication_status WHERE kind = 'logical' AND state = 'streaming'});
+pass('a standby sees the links between members');
+wait_until($eu, q{SELECT count(*) = 1 FROM meridian.slots WHERE server = 'us-2' AND slot = 'leaf' AND active});
+pass('and slots of other servers are seen');
 
 # --- lag --------------------------------------------------------------------------------------------------------------
 
@@ -118,6 +128,8 @@ calm($eu, 'subscription fails');
 pause_replay($standby);
 ($detail, $remedy) = alarm_of($standby, 'replay paused');
 is(links('paused', q{downstream = 'us-2'}), 't', 'the link is paused');
+wait_until($eu, q{SELECT remedy FROM meridian.alarms WHERE server = 'us-2' AND alarm = 'replay paused'}, $remedy);
+pass('another region hears of it');
 sql($us, q{INSERT INTO note VALUES (3, 'not replayed')});
 wait_for_lag($us, 'us-2', q{waiting > '1s'});
 pass('and the lag of the standby grows');

@@ -33,7 +33,7 @@ END
 delete @ENV{ grep { /^PG(?!_REGRESS|_TEST|_CONFIG|CTLTIMEOUT)/ } keys %ENV };
 append_to_file("$directory/walk", join '', "set -euo pipefail\n", map { "echo '\@\@$_'\n$blocks[$_]{script}" } 0 .. $#blocks);
 my ($out, $err) = run_command([ 'timeout', $PostgreSQL::Test::Utils::timeout_default, 'bash', '-c', "cd '$directory' && bash ./walk" ]);
-my %printed = $out =~ /^\@\@(\d+)$\n?(.*?)(?=^\@\@|\z)/gms;
+my %printed = $out =~ /^\@\@(\d+)(?:\n|\z)(.*?)(?=^\@\@|\z)/gms;
 foreach my $i (0 .. $#blocks)
 {
 	my ($first) = split /\n/, $blocks[$i]{script};

@@ -66,8 +66,8 @@ TEST(CommitTimes, AnEndThatGoesBackIsNoNews) {
   EXPECT_EQ(times.waiting_us(100, 1'000), 0);
 }
 
-// Against an oracle that remembers every commit: whatever was thinned out, the truth lies in the interval, and a wait is
-// never reported shorter than it is.
+// Against an oracle that remembers every commit: whatever was thinned out, the truth lies in the interval, and a wait
+// is never reported shorter than it is.
 TEST(CommitTimes, IsTrueHoweverMuchWasThinnedOut) {
   std::mt19937_64 random(7);
   for (int round = 0; round < 20; ++round) {

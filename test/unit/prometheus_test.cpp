@@ -18,18 +18,18 @@ TEST(Prometheus, WritesFamiliesAndSamples) {
   text.sample(std::array{MetricLabel{"peer", "ap"}}, 1e-06);
   text.family("meridian_parked_rows", "counter", "Rows.");
   text.sample({}, 12345678901.0);
-  EXPECT_EQ(text.text(),
-            "# HELP meridian_lag_seconds Lag of a peer.\n# TYPE meridian_lag_seconds gauge\n"
-            "meridian_lag_seconds{peer=\"eu\",quantile=\"0.95\"} 0.25\nmeridian_lag_seconds{peer=\"ap\"} 1e-06\n"
-            "# HELP meridian_parked_rows Rows.\n# TYPE meridian_parked_rows counter\nmeridian_parked_rows 12345678901\n");
+  EXPECT_EQ(
+      text.text(),
+      "# HELP meridian_lag_seconds Lag of a peer.\n# TYPE meridian_lag_seconds gauge\n"
+      "meridian_lag_seconds{peer=\"eu\",quantile=\"0.95\"} 0.25\nmeridian_lag_seconds{peer=\"ap\"} 1e-06\n"
+      "# HELP meridian_parked_rows Rows.\n# TYPE meridian_parked_rows counter\nmeridian_parked_rows 12345678901\n");
 }
 
 TEST(Prometheus, EscapesWhatWouldEndALineOrALabel) {
   PrometheusText text;
   text.family("m", "untyped", "one\ntwo \\ \"three\"");
   text.sample(std::array{MetricLabel{"l", "a\"b\\c\nd} 1\n"}}, 0);
-  EXPECT_EQ(text.text(),
-            "# HELP m one\\ntwo \\\\ \"three\"\n# TYPE m untyped\nm{l=\"a\\\"b\\\\c\\nd} 1\\n\"} 0\n");
+  EXPECT_EQ(text.text(), "# HELP m one\\ntwo \\\\ \"three\"\n# TYPE m untyped\nm{l=\"a\\\"b\\\\c\\nd} 1\\n\"} 0\n");
 }
 
 TEST(Prometheus, WritesWhatIsNoFiniteNumber) {
