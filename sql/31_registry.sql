@@ -26,6 +26,28 @@ COMMENT ON COLUMN meridian.server.upstream IS 'The server that it is expected to
 COMMENT ON COLUMN meridian.server.trusted IS 'Whether a superuser gave the connection string: it may then use files of the server''s account.';
 REVOKE ALL ON meridian.server FROM PUBLIC;
 
+CREATE TABLE meridian.reign (
+  member integer PRIMARY KEY REFERENCES meridian.member ON DELETE CASCADE,
+  system_id text NOT NULL,
+  timeline integer NOT NULL,
+  epoch integer NOT NULL
+);
+COMMENT ON TABLE meridian.reign IS 'The latest system, timeline and epoch that each member was seen to write under: a primary of an earlier one was left behind in a failover, also when the later one is down.';
+COMMENT ON COLUMN meridian.reign.member IS 'The member.';
+COMMENT ON COLUMN meridian.reign.system_id IS 'System identifier of the server that wrote for it.';
+COMMENT ON COLUMN meridian.reign.timeline IS 'The timeline that it wrote.';
+COMMENT ON COLUMN meridian.reign.epoch IS 'The member''s epoch there.';
+REVOKE ALL ON meridian.reign FROM PUBLIC;
+
+CREATE FUNCTION meridian.put_reign(member integer, system_id text, timeline integer, epoch integer) RETURNS void
+  LANGUAGE sql SET search_path = pg_catalog, pg_temp
+AS $$
+  INSERT INTO meridian.reign (member, system_id, timeline, epoch) SELECT m.id, $2, $3, $4 FROM meridian.member m WHERE m.id = $1
+    ON CONFLICT (member) DO UPDATE SET system_id = EXCLUDED.system_id, timeline = EXCLUDED.timeline, epoch = EXCLUDED.epoch
+$$;
+COMMENT ON FUNCTION meridian.put_reign(integer, text, integer, integer) IS 'Remembers under what a member was seen to write.';
+REVOKE ALL ON FUNCTION meridian.put_reign(integer, text, integer, integer) FROM PUBLIC;
+
 CREATE FUNCTION meridian.check_server_dsn(dsn text, trusted boolean) RETURNS void
   LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'meridian_check_server_dsn';
 COMMENT ON FUNCTION meridian.check_server_dsn(text, boolean) IS 'Raises an error unless a server may be registered with the connection string; trusted: by a superuser.';
@@ -137,7 +159,8 @@ COMMENT ON FUNCTION meridian.probe_targets() IS 'The servers that this server''s
 REVOKE ALL ON FUNCTION meridian.probe_targets() FROM PUBLIC;
 
 CREATE FUNCTION meridian.probe_context()
-  RETURNS TABLE (member integer, own boolean, mesh uuid, system_id text, timeline integer, epoch integer, digest text)
+  RETURNS TABLE (member integer, own boolean, mesh uuid, system_id text, timeline integer, epoch integer, digest text,
+                 seen_system_id text, seen_timeline integer, seen_epoch integer)
   LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -146,13 +169,14 @@ BEGIN
          CASE WHEN m.id = l.member THEN l.system_id ELSE COALESCE(h.system_id, m.system_id) END,
          CASE WHEN m.id = l.member THEN l.timeline ELSE COALESCE(h.timeline, 0) END,
          CASE WHEN m.id = l.member THEN l.epoch ELSE COALESCE((SELECT max(p.epoch) FROM meridian.progress p WHERE p.member = m.id), 0) END,
-         meridian.servers_digest(m.id)
+         meridian.servers_digest(m.id), r.system_id, r.timeline, r.epoch
     FROM (SELECT * FROM meridian.local_member LIMIT 1) l CROSS JOIN meridian.member m
     LEFT JOIN LATERAL (SELECT b.system_id, b.timeline FROM meridian.heartbeat b WHERE b.member = m.id
-                        ORDER BY b.published_at DESC LIMIT 1) h ON true;
+                        ORDER BY b.published_at DESC LIMIT 1) h ON true
+    LEFT JOIN meridian.reign r ON r.member = m.id;
 END
 $$;
-COMMENT ON FUNCTION meridian.probe_context() IS 'Per member: the latest system, timeline and epoch that this server knows that it has written under (0: not known), and the digest of what it knows of its servers.';
+COMMENT ON FUNCTION meridian.probe_context() IS 'Per member: the latest system, timeline and epoch that this server knows that it has written under (0: not known), the digest of what it knows of its servers, and what meridian.reign says.';
 REVOKE ALL ON FUNCTION meridian.probe_context() FROM PUBLIC;
 
 -- What was probed ----------------------------------------------------------------------------------------------------

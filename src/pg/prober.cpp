@@ -122,10 +122,13 @@ std::vector<Target> targets_in(const TextRows& rows) {
 std::vector<MemberFacts> members_in(const TextRows& rows) {
   std::vector<MemberFacts> members;
   for (int i = 0; i < rows.rows; ++i) {
-    const Reign reign{std::stoull(rows.at(i, 3)), static_cast<std::uint32_t>(std::stoul(rows.at(i, 4))),
-                      static_cast<std::uint32_t>(std::stoul(rows.at(i, 5)))};
-    members.push_back(
-        {std::stoi(rows.at(i, 0)), rows.at(i, 1)[0] == 't', rows.at(i, 2), reign, text_or_empty(rows.at(i, 6))});
+    const auto reign_at = [&rows, i](int column) -> Reign {
+      if (rows.at(i, column) == nullptr) return {};
+      return {std::stoull(rows.at(i, column)), static_cast<std::uint32_t>(std::stoul(rows.at(i, column + 1))),
+              static_cast<std::uint32_t>(std::stoul(rows.at(i, column + 2)))};
+    };
+    members.push_back({std::stoi(rows.at(i, 0)), rows.at(i, 1)[0] == 't', rows.at(i, 2), reign_at(3),
+                       text_or_empty(rows.at(i, 6)), reign_at(7)});
   }
   return members;
 }
@@ -156,6 +159,9 @@ class Prober {
   void take(WatchedServer& server, const Probe::Outcome& outcome, TimePoint now);
   void take_status(WatchedServer& server, const PGresult* rows);
   void take_servers(const WatchedServer& server, const PGresult* rows);
+  void remember_reigns();
+  template <typename Write>
+  bool write(Write write);
   void keep_report(const WatchedServer& server, const char* text);
   void publish();
   void complain(const char* what, const std::string& message);
@@ -173,6 +179,7 @@ class Prober {
   std::vector<std::pair<int, TimePoint>> fetched_at_;
   std::string last_complaint_;
   bool changed_ = false;
+  bool reigns_due_ = false;  ///< once per round
 };
 
 void Prober::serve() {
@@ -195,23 +202,28 @@ void Prober::complain(const char* what, const std::string& message) {
   call([=] { report_failure(what, text); });
 }
 
+/// Runs one transaction of prober_tables.hpp. False, and the log says why, if it failed.
+template <typename Write>
+bool Prober::write(Write write) {
+  try {
+    call(write);
+    return true;
+  } catch (const PgError& error) {
+    const std::string text = error.data()->message == nullptr ? "" : error.data()->message;
+    call([] { abandon_prober_transaction(); });
+    complain("its tables cannot be read or written", text);
+  }
+  return false;
+}
+
 bool Prober::read_tables(ProberTables* tables) {
   const bool with_report = wants_report(0);
   const MemoryContext context = context_;
-  try {
-    call([=] {
-      MemoryContextReset(context);
-      MemoryContextSwitchTo(context);
-      read_prober_tables(with_report, tables);
-    });
-    return true;
-  } catch (const PgError& error) {
-    const char* const message = error.data()->message;
-    const std::string text = message == nullptr ? "" : message;
-    call([] { abandon_prober_transaction(); });
-    complain("its tables cannot be read", text);
-  }
-  return false;
+  return write([=] {
+    MemoryContextReset(context);
+    MemoryContextSwitchTo(context);
+    read_prober_tables(with_report, tables);
+  });
 }
 
 void Prober::begin_round(TimePoint now) {
@@ -231,6 +243,7 @@ void Prober::begin_round(TimePoint now) {
   if (tables.installed) look_at_self(tables, asked_at);
   start_questions(now);
   changed_ = true;
+  reigns_due_ = true;
   call([] {
     drop_old_reports();
     note_worker_success();
@@ -335,13 +348,7 @@ void Prober::take_servers(const WatchedServer& server, const PGresult* rows) {
   }
   texts.values = values.data();
   const int member = server.target.member;
-  try {
-    call([=] { store_servers(member, texts); });
-  } catch (const PgError& error) {
-    const std::string text = error.data()->message == nullptr ? "" : error.data()->message;
-    call([] { abandon_prober_transaction(); });
-    complain("a member's servers cannot be kept", text);
-  }
+  write([=] { store_servers(member, texts); });
 }
 
 void Prober::run_errands(TimePoint now) {
@@ -349,8 +356,21 @@ void Prober::run_errands(TimePoint now) {
   if (self == nullptr || !self->answer) return;
   if (self->answer->in_recovery) {
     register_here(now);
-  } else if (self->writes) {
-    fetch_servers(now);
+    return;
+  }
+  if (reigns_due_) remember_reigns();
+  if (self->writes) fetch_servers(now);
+}
+
+/// On a primary, also on one that was left behind: what is to be known after a restart.
+void Prober::remember_reigns() {
+  reigns_due_ = false;
+  for (const auto& server : watch_.servers()) {
+    const MemberFacts* const facts = watch_.facts_of(server->target.member);
+    if (!server->writes || facts == nullptr) continue;
+    const int member = facts->member;
+    const Reign seen = watch_.seen_of(member);
+    if (seen != facts->stored) write([=] { store_reign(member, seen.system_id, seen.timeline, seen.epoch); });
   }
 }
 

@@ -25,8 +25,10 @@ struct Query {
 Query targets_query = {
     "SELECT member, name, region, dsn, is_primary, weight, drained, upstream, trusted FROM meridian.probe_targets()",
     nullptr};
-Query members_query = {"SELECT member, own, mesh, system_id, timeline, epoch, digest FROM meridian.probe_context()",
-                       nullptr};
+Query members_query = {
+    "SELECT member, own, mesh, system_id, timeline, epoch, digest, seen_system_id, seen_timeline, seen_epoch FROM "
+    "meridian.probe_context()",
+    nullptr};
 Query self_query = {"SELECT * FROM meridian.answer_probe(false)", nullptr};
 Query self_with_report_query = {"SELECT * FROM meridian.answer_probe(true)", nullptr};
 
@@ -49,6 +51,11 @@ TextRows run(Query* query, MemoryContext to) {
     }
   }
   return result;
+}
+
+void execute(const char* sql, int count, Oid* types, Datum* values) {
+  const int outcome = SPI_execute_with_args(sql, count, types, values, nullptr, false, 0);
+  if (outcome != SPI_OK_SELECT) elog(ERROR, "SPI_execute_with_args returned %s", SPI_result_code_string(outcome));
 }
 
 /// A column of the rows as text[].
@@ -95,10 +102,22 @@ void store_servers(int member, const TextRows& servers) {
     types[i + 1] = TEXTARRAYOID;
     values[i + 1] = column_array(servers, i);
   }
-  const int outcome = SPI_execute_with_args(
-      "SELECT meridian.put_servers($1, $2, $3, $4, $5::integer[], $6::boolean[], $7, $8::boolean[])", columns + 1,
-      types, values, nullptr, false, 0);
-  if (outcome != SPI_OK_SELECT) elog(ERROR, "SPI_execute_with_args returned %s", SPI_result_code_string(outcome));
+  execute("SELECT meridian.put_servers($1, $2, $3, $4, $5::integer[], $6::boolean[], $7, $8::boolean[])", columns + 1,
+          types, values);
+  SPI_finish();
+  commit();
+  MemoryContextSwitchTo(caller);
+}
+
+void store_reign(int member, std::uint64_t system_id, std::uint32_t timeline, std::uint32_t epoch) {
+  const MemoryContext caller = CurrentMemoryContext;
+  begin();
+  SPI_connect();
+  Oid types[] = {INT4OID, TEXTOID, INT4OID, INT4OID};
+  Datum values[] = {Int32GetDatum(member), CStringGetTextDatum(psprintf(UINT64_FORMAT, system_id)),
+                    Int32GetDatum(static_cast<std::int32_t>(timeline)),
+                    Int32GetDatum(static_cast<std::int32_t>(epoch))};
+  execute("SELECT meridian.put_reign($1, $2, $3, $4)", lengthof(types), types, values);
   SPI_finish();
   commit();
   MemoryContextSwitchTo(caller);

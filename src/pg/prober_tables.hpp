@@ -27,6 +27,9 @@ void read_prober_tables(bool with_report, ProberTables* tables);
 /// Keeps a copy of a member's servers: rows of meridian.own_servers().
 void store_servers(int member, const TextRows& servers);
 
+/// Remembers under what a member was seen to write.
+void store_reign(int member, std::uint64_t system_id, std::uint32_t timeline, std::uint32_t epoch);
+
 /// Ends a transaction in which one of these failed.
 void abandon_prober_transaction();
 

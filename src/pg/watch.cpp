@@ -111,7 +111,9 @@ void Watch::adopt(std::vector<MemberFacts> facts) {
     const auto found = std::find_if(before.begin(), before.end(),
                                     [&each](const Member& member) { return member.facts.member == each.member; });
     Member member = found == before.end() ? Member{} : std::move(*found);
-    if (member.seen.system_id == 0 || is_over(member.seen, each.reign)) member.seen = each.reign;
+    for (const Reign& known : {each.reign, each.stored}) {
+      if (known.system_id != 0 && (member.seen.system_id == 0 || is_over(member.seen, known))) member.seen = known;
+    }
     member.facts = std::move(each);
     member.writer = nullptr;
     members_.push_back(std::move(member));
@@ -182,6 +184,11 @@ Watch::Member* Watch::find(int member) noexcept {
 WatchedServer* Watch::writer_of(int member) const noexcept {
   const Member* const found = find(member);
   return found == nullptr ? nullptr : found->writer;
+}
+
+Reign Watch::seen_of(int member) const noexcept {
+  const Member* const found = find(member);
+  return found == nullptr ? Reign{} : found->seen;
 }
 
 const MemberFacts* Watch::facts_of(int member) const noexcept {

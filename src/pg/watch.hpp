@@ -40,6 +40,7 @@ struct MemberFacts {
   std::string mesh;
   Reign reign;
   std::string digest;
+  Reign stored;  ///< the row of meridian.reign
 };
 
 /// The columns of meridian.answer_probe() as text, null for NULL.
@@ -128,6 +129,8 @@ class Watch {
   [[nodiscard]] WatchedServer* self() const noexcept { return self_; }
   /// The server that writes for the member, or null.
   [[nodiscard]] WatchedServer* writer_of(int member) const noexcept;
+  /// The latest reign of the member that was ever seen.
+  [[nodiscard]] Reign seen_of(int member) const noexcept;
   [[nodiscard]] const MemberFacts* own_member() const noexcept;
   [[nodiscard]] const MemberFacts* facts_of(int member) const noexcept;
   /// The server that this one streams from, as far as known.

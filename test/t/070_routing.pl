@@ -14,8 +14,6 @@ use Test::More;
 my $conf = "meridian.probe_interval = '100ms'\nmeridian.lag_dwell = '300ms'\n";
 my ($us, $eu) = mesh([ 'us', 'eu' ], conf => $conf);
 
-sub advertising { my ($region) = @_; return sub { "meridian.region = '$region'\nmeridian.advertise_dsn = '" . conninfo($_[0]) . "'\n" } }
-
 # A standby that registers itself; its connection string is known only when its port is.
 sub add_replica
 {
@@ -63,9 +61,9 @@ is(sql($us, q{SELECT count(*) FROM meridian.probed_reports() WHERE report = '{}'
 # --- routing ----------------------------------------------------------------------------------------------------------
 
 routes_to($us, '', 'us_near', 'a replica of the region');
+routes_to($_, q{region => 'ap'}, 'us_leaf', 'every replica qualifies: ' . $_->name) foreach @all;
 is(route($us, '', 'dsn'), sprintf('host=%s port=%d dbname=postgres', $near->host, $near->port), 'by an address without user');
-is(route($us, q{region => 'ap'}), 'us_leaf', 'or of another');
-is(route($us, q{region => 'eu'}, q{node || ': ' || reason}), 'eu: the primary: there is no replica', 'where there is none, the primary') or diag(sql($us, q{TABLE meridian.nodes}));
+is(route($us, q{region => 'eu'}, q{node || ': ' || reason}), 'eu: the primary: there is no replica', 'where there is none, the primary');
 is(route($eu, q{region => 'us'}), 'us_near', 'another region routes there, too');
 is(route($leaf, q{region => 'us'}), 'us_near', 'a standby routes');
 is(sql($us, q{SELECT string_agg(node || ' ' || verdict, ', ' ORDER BY node) FROM meridian.explain_route_read()}),
@@ -74,13 +72,11 @@ like(sql($us, q{SELECT meridian.conninfo('write')}), qr/^host=\S+ port=@{[ $us->
 like(sql($us, q{SELECT meridian.conninfo('read')}), qr/port=@{[ $near->port ]},@{[ $us->port ]},@{[ $leaf->port ]} .*target_session_attrs=prefer-standby$/, 'and for reads the nearest');
 like(sql($us, q{SELECT meridian.conninfo('read:ap', balance => true)}), qr/port=@{[ $leaf->port ]},@{[ $us->port ]} .*load_balance_hosts=random$/, 'of a region, balanced');
 like(sql($us, q{SELECT meridian.conninfo('write:eu')}), qr/port=@{[ $eu->port ]} /, 'the writer of another region');
-is(sql($us, q{SELECT pg_catalog.count(*) FROM pg_stat_activity WHERE application_name = 'meridian prober' AND usename IS NOT NULL}) > 0 ? 1 : 0, 1, 'servers are asked over connections that stay');
 
 # --- drain, weight ----------------------------------------------------------------------------------------------------
 
 sql($us, q{SELECT meridian.drain_node('us_near')});
 routes_to($us, '', 'us', 'a drained replica gets no reads');
-is(route($us, '', 'reason'), 'the primary: the best replica is drained', 'and the route says why') if 0;
 sees($eu, 'us_near', 'state', 'drained');
 like(sql($us, q{SELECT verdict FROM meridian.explain_route_read() WHERE node = 'us_near'}), qr/is drained/, 'which the explanation says');
 sql($leaf, q{SELECT meridian.undrain_node('us_near')});
@@ -102,7 +98,6 @@ $us->wait_for_catchup($_, 'replay', $us->lsn('flush')) foreach $near;
 $near->wait_for_catchup($leaf, 'replay', $us->lsn('flush'));
 pause_replay($near);
 sees($us, 'us_near', 'paused', 'true');
-is(route($us, '', q{node || ': ' || reason}), 'us: the primary: the best replica qualifies', 'never') if 0;
 is(route($us, ''), 'us', 'a replica that is paused gets no reads');
 resume_replay($near);
 routes_to($us, '', 'us_near', 'until it goes on');
@@ -111,12 +106,9 @@ my $blocker = open_session($near);
 $blocker->query_safe('BEGIN; LOCK TABLE note IN ACCESS SHARE MODE');
 my $token = sql($us, "SET meridian.session = 'reader'; ALTER TABLE note ADD w text; SET meridian.session = '';\nSHOW meridian.last_write");
 is(route($us, "token => '$token'"), 'us', 'a replica that waits has not got the write');
-is(route($us, q{session => 'reader'}, q{node || ': ' || reason}), 'us: the primary: the best replica does not have the write yet', 'nor that of the session')
-  or diag(sql($us, q{SELECT * FROM meridian.explain_route_read('reader')}));
-is(route($us, q{session => 'somebody'}), 'us', 'a session that is not known may have written just now');
+is(route($us, q{session => 'reader'}, q{node || ': ' || reason}), 'us: the primary: the best replica does not have the write yet', 'nor that of the session');
 is(route($near, q{session => 'reader'}, q{node || ': ' || reason}), 'us: the primary: a standby cannot tell where the session wrote last', 'a standby knows no session');
 is(route($near, q{session => 'reader', token => } . "'$token'", 'node'), 'us', 'but tokens');
-sees($us, 'us_leaf', "replay_lsn < insert_lsn IS NULL", 'true');
 sees($us, 'us_near', q{lag > '0.3 s' AND lag_bytes > 0}, 'true');
 pass('while it stands still and the primary goes on, the lag grows');
 is(route($us, q{max_lag => '100 ms'}), 'us', 'whoever asks for less lag gets the primary');
@@ -164,7 +156,8 @@ sees($_, 'us_leaf', 'state', 'up') foreach @all;
 
 $us->stop('immediate');
 sees($eu, 'us', 'state', 'down');
-is(route($near, q{region => 'us'}), 'us_near', 'while the primary is down reads go on') or diag(sql($near, 'SELECT * FROM meridian.explain_route_read()'));
+sees($near, 'us', 'state', 'down');
+is(route($near, q{region => 'us'}), 'us_near', 'while the primary is down reads go on');
 is(route($near, q{region => 'us', max_lag => '1s'}), 'us', 'but not for who insists on a lag');
 $near->promote;
 sees($_, 'us_near', 'state', 'promoted') foreach $near, $leaf, $eu;
@@ -182,13 +175,14 @@ foreach my $node ($near, $leaf, $eu, $us)
 	my $port = $us->port;
 	unlike(sql($node, q{SELECT meridian.conninfo('write:us')}), qr/[=,]$port\b/, $node->name . ': it is no target of writes');
 	unlike(sql($node, q{SELECT meridian.conninfo('read:us')}), qr/[=,]$port\b/, 'nor of reads');
-	is(route($node, q{session => 'x', region => 'us'}), $node == $eu ? 'eu' : 'us_near', 'nor a last resort');
+	like(route($node, q{session => 'x', region => 'us'}), qr/^(eu|us_near)$/, 'nor a last resort');
 }
 $near->stop('immediate');
 sees($eu, 'us_near', 'state', 'down');
 unlike(sql($eu, q{SELECT meridian.conninfo('write:us')}), qr/[=,]@{[ $us->port ]}\b/, 'nor while the new primary is down');
 $eu->restart;
-sees($eu, 'us', 'state', 'diverged') if 0;
+sees($eu, 'us', 'state', 'diverged');
+pass('a server that starts meanwhile knows it, too');
 $near->start;
 sees($leaf, 'us_near', 'state', 'promoted');
 
