@@ -25,6 +25,7 @@ class Buffer {
   void advance(const char* end) noexcept { size_ = static_cast<std::size_t>(end - data_.get()); }
 
   void append(std::string_view text) {
+    if (text.empty()) return;
     char* const to = room(text.size());
     std::memcpy(to, text.data(), text.size());
     size_ += text.size();

@@ -61,8 +61,8 @@ void EventWriter::begin_transaction(const Transaction& transaction) {
   if (transaction.origin.empty()) {
     behind_source_lsn_ += "null,\"origin_lsn\":null},\"transaction\":";
   } else {
-    behind_source_lsn_ += json_string(transaction.origin) + ",\"origin_lsn\":" +
-                          std::to_string(transaction.origin_lsn) + "},\"transaction\":";
+    behind_source_lsn_ += json_string(transaction.origin) +
+                          ",\"origin_lsn\":" + std::to_string(transaction.origin_lsn) + "},\"transaction\":";
   }
   total_order_ = 0;
   table_order_ = 0;
@@ -141,7 +141,8 @@ void EventWriter::end_flat(Buffer& out, char op) {
   const bool is_empty = out.view().ends_with("{}");
   out.truncate(out.size() - 1);
   if (!is_empty) out.append(',');
-  out.append(op == 'd' ? std::string_view("\"__deleted\":\"true\",\"__op\":\"") : "\"__deleted\":\"false\",\"__op\":\"");
+  out.append(op == 'd' ? std::string_view("\"__deleted\":\"true\",\"__op\":\"")
+                       : "\"__deleted\":\"false\",\"__op\":\"");
   out.append(op);
   out.append("\"}");
 }

@@ -75,14 +75,14 @@ class EventWriter {
   std::string_view tail_;
 
   // Pieces of `source`, in order. Between them come: LSN, the table's piece, the transaction's id, LSN.
-  std::string source_head_;          ///< the same for the whole stream
-  std::string before_lsn_;           ///< the rest, up to the LSN in `sequence`
-  std::string behind_lsn_;           ///< up to the table
-  std::string xid_;                  ///< `571`
-  std::string behind_source_lsn_;    ///< up to the order of the event
-  std::string transaction_id_;       ///< `571:53195832`
-  std::uint64_t total_order_ = 0;    ///< of the last event of the transaction
-  std::uint64_t table_order_ = 0;    ///< the same among those of its table
+  std::string source_head_;                                   ///< the same for the whole stream
+  std::string before_lsn_;                                    ///< the rest, up to the LSN in `sequence`
+  std::string behind_lsn_;                                    ///< up to the table
+  std::string xid_;                                           ///< `571`
+  std::string behind_source_lsn_;                             ///< up to the order of the event
+  std::string transaction_id_;                                ///< `571:53195832`
+  std::uint64_t total_order_ = 0;                             ///< of the last event of the transaction
+  std::uint64_t table_order_ = 0;                             ///< the same among those of its table
   std::map<std::string, std::uint64_t, std::less<>> counts_;  ///< events per table, if transactions are told of
 };
 

@@ -37,8 +37,8 @@ bool take_lsn(std::string_view* rest, std::uint64_t* lsn) noexcept {
 }
 
 bool take_position(std::string_view* rest, Position* position) noexcept {
-  return take_lsn(rest, &position->commit_lsn) && take(rest, ',') && take_lsn(rest, &position->lsn) && take(rest, ',') &&
-         take_number(rest, &position->index, 10);
+  return take_lsn(rest, &position->commit_lsn) && take(rest, ',') && take_lsn(rest, &position->lsn) &&
+         take(rest, ',') && take_number(rest, &position->index, 10);
 }
 
 /// A length, or -1.
@@ -104,7 +104,8 @@ std::optional<PositionText> parse_position(std::string_view text) noexcept {
   PositionText result;
   if (!take_position(&text, &result.position)) return std::nullopt;
   if (text.empty()) return result;
-  if (!take(&text, ',') || !take_lsn(&text, &result.end_lsn) || result.end_lsn == 0 || !text.empty()) return std::nullopt;
+  if (!take(&text, ',') || !take_lsn(&text, &result.end_lsn) || result.end_lsn == 0 || !text.empty())
+    return std::nullopt;
   return result;
 }
 

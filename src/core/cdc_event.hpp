@@ -2,11 +2,12 @@
 //
 // Every message of the plugin is one frame, a header line and then the parts without anything between them:
 //
-//   E <commit>,<lsn>,<index> <end> <topic length> <key length> <value length> <headers length>\n<topic><key><value><headers>
+//   E <commit>,<lsn>,<index> <end> <topic length> <key length> <value length> <headers
+//   length>\n<topic><key><value><headers>
 //
-// Lengths are bytes in decimal; -1 means that there is none (without a value it is a tombstone; headers are a JSON object).
-// `end` is 0/0, or in the last event of its transaction the position behind the commit record: whoever has this event has
-// the whole transaction, and may confirm that position to the slot. LSNs are written as PostgreSQL does.
+// Lengths are bytes in decimal; -1 means that there is none (without a value it is a tombstone; headers are a JSON
+// object). `end` is 0/0, or in the last event of its transaction the position behind the commit record: whoever has
+// this event has the whole transaction, and may confirm that position to the slot. LSNs are written as PostgreSQL does.
 //
 // A position is (commit LSN of the transaction, LSN of the change, index of the event in its transaction, from 0). It
 // grows along the stream, and an event has the same one however often it is sent: the key to recognize repetitions by.
@@ -38,7 +39,8 @@ struct Position {
 void write_lsn(Buffer& out, std::uint64_t lsn);
 [[nodiscard]] std::optional<std::uint64_t> parse_lsn(std::string_view text) noexcept;
 
-/// `0/16B3748,0/16B3700,3`; of the last event of a transaction with its end behind it: `0/16B3748,0/16B3700,3,0/16B3778`.
+/// `0/16B3748,0/16B3700,3`; of the last event of a transaction with its end behind it:
+/// `0/16B3748,0/16B3700,3,0/16B3778`.
 void write_position(Buffer& out, const Position& position, std::uint64_t end_lsn = 0);
 
 struct PositionText {

@@ -13,8 +13,8 @@ constexpr std::uint64_t high_bits = 0x8080808080808080;
 bool needs_escape(std::uint64_t word) noexcept {
   const std::uint64_t quote = word ^ (every_byte * '"');
   const std::uint64_t backslash = word ^ (every_byte * '\\');
-  const std::uint64_t found = ((word - every_byte * 0x20) & ~word) | ((quote - every_byte) & ~quote) |
-                              ((backslash - every_byte) & ~backslash);
+  const std::uint64_t found =
+      ((word - every_byte * 0x20) & ~word) | ((quote - every_byte) & ~quote) | ((backslash - every_byte) & ~backslash);
   return (found & high_bits) != 0;
 }
 

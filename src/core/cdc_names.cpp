@@ -12,8 +12,8 @@ constexpr bool ends_pattern(char c) { return c == ',' || c == ':' || is_blank(c)
 constexpr std::size_t longest_topic = 249;
 
 Error bad_pattern(std::string_view text, std::size_t parts) {
-  return {ErrorKind::invalid_rule, "\"" + std::string(text.substr(0, 100)) + "\" does not name " +
-                                       (parts == 2 ? "a table" : "a column"),
+  return {ErrorKind::invalid_rule,
+          "\"" + std::string(text.substr(0, 100)) + "\" does not name " + (parts == 2 ? "a table" : "a column"),
           parts == 2 ? "Write schema.table; * stands for any characters, names in double quotes are taken as they are."
                      : "Write schema.table.column; * stands for any characters."};
 }

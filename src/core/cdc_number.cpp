@@ -12,8 +12,8 @@
 namespace meridian::cdc {
 namespace {
 
-/// Java: plain from 10^-3 to below 10^7, else d.dddE[-]n; a digit after the point always. Both Java and to_chars print the
-/// fewest digits that read back as the same number.
+/// Java: plain from 10^-3 to below 10^7, else d.dddE[-]n; a digit after the point always. Both Java and to_chars print
+/// the fewest digits that read back as the same number.
 template <typename Float>
 void write_float(Buffer& out, Float value) {
   if (std::isnan(value)) return out.append("\"NaN\"");
@@ -70,7 +70,8 @@ std::string unscaled_digits(const NumericView& value, int scale) {
       digit %= unit;
     }
   }
-  // weight can be below -1: then the places between the point and the first digit are missing in front, which are zeros.
+  // weight can be below -1: then the places between the point and the first digit are missing in front, which are
+  // zeros.
   const std::size_t surplus = static_cast<std::size_t>(places_after * digits_per_place - scale);
   text.resize(text.size() > surplus ? text.size() - surplus : 0);
   text.erase(0, std::min(text.find_first_not_of('0'), text.size()));

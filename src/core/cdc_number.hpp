@@ -14,8 +14,8 @@ namespace meridian::cdc {
 void write_float8(Buffer& out, double value);
 void write_float4(Buffer& out, float value);
 
-/// PostgreSQL's numeric as it is stored (numeric.c, "struct NumericChoice"; on disk since 8.3), a view. Digits have base
-/// 10000: the value is the sum of digit(i) * 10000^(weight - i).
+/// PostgreSQL's numeric as it is stored (numeric.c, "struct NumericChoice"; on disk since 8.3), a view. Digits have
+/// base 10000: the value is the sum of digit(i) * 10000^(weight - i).
 class NumericView {
  public:
   enum class Class : std::uint8_t { finite, nan, positive_infinity, negative_infinity };

@@ -147,7 +147,8 @@ constexpr Setter setters[] = {
     {"include_unknown", [](Options& o, View name, View value) { choose_bool(o.include_unknown, name, value); }},
     {"interval_mode",
      [](Options& o, View name, View value) {
-       constexpr Choice<IntervalMode> choices[] = {{"numeric", IntervalMode::numeric}, {"string", IntervalMode::string}};
+       constexpr Choice<IntervalMode> choices[] = {{"numeric", IntervalMode::numeric},
+                                                   {"string", IntervalMode::string}};
        choose(o.modes.interval, name, value, choices);
      }},
     {"limit", [](Options& o, View name, View value) { o.limit = parse_count(name, value); }},
@@ -166,12 +167,10 @@ constexpr Setter setters[] = {
     {"tables", [](Options& o, View, View value) { o.tables = parse_patterns(value, 2); }},
     {"time_mode",
      [](Options& o, View name, View value) {
-       constexpr Choice<TimeMode> choices[] = {{"adaptive", TimeMode::adaptive},
-                                               {"adaptive_time_microseconds", TimeMode::adaptive_microseconds},
-                                               {"connect", TimeMode::connect},
-                                               {"isostring", TimeMode::isostring},
-                                               {"microseconds", TimeMode::microseconds},
-                                               {"nanoseconds", TimeMode::nanoseconds}};
+       constexpr Choice<TimeMode> choices[] = {
+           {"adaptive", TimeMode::adaptive},         {"adaptive_time_microseconds", TimeMode::adaptive_microseconds},
+           {"connect", TimeMode::connect},           {"isostring", TimeMode::isostring},
+           {"microseconds", TimeMode::microseconds}, {"nanoseconds", TimeMode::nanoseconds}};
        choose(o.modes.time, name, value, choices);
      }},
     {"tombstones", [](Options& o, View name, View value) { choose_bool(o.tombstones, name, value); }},
@@ -217,8 +216,8 @@ bool Options::wants_message(std::string_view message_prefix) const noexcept {
 }
 
 void set_option(Options& options, std::string_view name, std::string_view value) {
-  const auto* setter = std::find_if(std::begin(setters), std::end(setters),
-                                    [name](const Setter& each) { return each.name == name; });
+  const auto* setter =
+      std::find_if(std::begin(setters), std::end(setters), [name](const Setter& each) { return each.name == name; });
   if (setter == std::end(setters)) {
     throw Error(ErrorKind::invalid_rule, "unknown option \"" + std::string(name.substr(0, 100)) + "\"",
                 "Options are " + known_options() + ".");

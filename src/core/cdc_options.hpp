@@ -81,7 +81,8 @@ struct Options {
   /// Whether events of the table are wanted, as far as options say.
   [[nodiscard]] bool wants_table(std::string_view schema, std::string_view table) const noexcept;
   /// Whether the value of the column is to be seen, masked or not.
-  [[nodiscard]] bool wants_column(std::string_view schema, std::string_view table, std::string_view column) const noexcept;
+  [[nodiscard]] bool wants_column(std::string_view schema, std::string_view table,
+                                  std::string_view column) const noexcept;
   [[nodiscard]] bool wants_message(std::string_view prefix) const noexcept;
 };
 

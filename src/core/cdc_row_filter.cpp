@@ -10,7 +10,8 @@ namespace {
 using Operator = Condition::Operator;
 
 Error bad_filter(std::string_view text) {
-  return {ErrorKind::invalid_rule, "option row_filter is not well-formed at \"" + std::string(text.substr(0, 60)) + "\"",
+  return {ErrorKind::invalid_rule,
+          "option row_filter is not well-formed at \"" + std::string(text.substr(0, 60)) + "\"",
           "Write schema.table: column = 'value' and other is not null; next.table: ..."};
 }
 
@@ -102,7 +103,8 @@ std::vector<RowFilter> parse_row_filters(std::string_view text) {
       Condition condition;
       condition.column = take_column(&text);
       condition.op = take_operator(&text);
-      if (condition.op != Operator::is_null && condition.op != Operator::is_not_null) condition.literal = take_literal(&text);
+      if (condition.op != Operator::is_null && condition.op != Operator::is_not_null)
+        condition.literal = take_literal(&text);
       filter.conditions.push_back(std::move(condition));
     } while (take_keyword(&text, "and"));
     filters.push_back(std::move(filter));

@@ -15,7 +15,16 @@
 namespace meridian::cdc {
 
 struct Condition {
-  enum class Operator : std::uint8_t { equal, not_equal, less, less_or_equal, greater, greater_or_equal, is_null, is_not_null };
+  enum class Operator : std::uint8_t {
+    equal,
+    not_equal,
+    less,
+    less_or_equal,
+    greater,
+    greater_or_equal,
+    is_null,
+    is_not_null
+  };
   std::string column;
   Operator op = Operator::equal;
   std::string literal;  ///< in the text form of the column's type; empty for is_null and is_not_null

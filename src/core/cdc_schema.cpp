@@ -52,9 +52,7 @@ TypeText of_decimal(const Type& type, DecimalMode mode) {
   return {"\"bytes\"", named("org.apache.kafka.connect.data.Decimal") + parameters + '}'};
 }
 
-TypeText of_money(DecimalMode mode) {
-  return of_decimal({.kind = Kind::decimal, .scale = 2}, mode);
-}
+TypeText of_money(DecimalMode mode) { return of_decimal({.kind = Kind::decimal, .scale = 2}, mode); }
 
 TypeText scalar_text(const Type& type, const Modes& modes) {
   switch (type.kind) {

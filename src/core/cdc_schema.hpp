@@ -1,5 +1,5 @@
-// Kafka Connect's schema of keys and values, as its JsonConverter writes it with schemas enabled. Texts that are made once
-// per table.
+// Kafka Connect's schema of keys and values, as its JsonConverter writes it with schemas enabled. Texts that are made
+// once per table.
 #pragma once
 
 #include <span>

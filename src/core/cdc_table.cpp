@@ -32,7 +32,7 @@ Column make_column(const TableSpec& table, const ColumnSpec& spec, const Options
   column.in_row = is_shown(table, spec, options);
   column.placeholder = placeholder(spec.type, options.modes, options.unavailable_value);
   column.fill = spec.is_nullable || options.before_fill != BeforeFill::debezium ? std::string(json_null)
-                                                                                 : zero_value(spec.type, options.modes);
+                                                                                : zero_value(spec.type, options.modes);
   if (column.mask == Mask::text) {
     column.masked = json_string(options.mask_text);
     column.placeholder = column.fill = column.masked;
@@ -54,8 +54,7 @@ std::vector<SchemaField> schema_fields(const TableSpec& spec, const Table& table
 }
 
 void add_wrappers(const TableSpec& spec, const Options& options, Table& table) {
-  const std::string name =
-      options.prefix + '.' + std::string(spec.schema) + '.' + std::string(spec.name);
+  const std::string name = options.prefix + '.' + std::string(spec.schema) + '.' + std::string(spec.name);
   std::string key_schema;
   std::string value_schema;
   if (options.envelope == Envelope::schema) {

@@ -1,5 +1,5 @@
-// A table as events show it: which columns, under which names, with which texts around and in place of values. Made once
-// per table, so that an event copies ready pieces and writes nothing but values.
+// A table as events show it: which columns, under which names, with which texts around and in place of values. Made
+// once per table, so that an event copies ready pieces and writes nothing but values.
 #pragma once
 
 #include <cstdint>
@@ -45,14 +45,14 @@ struct Column {
 
 struct Table {
   std::string topic;
-  std::string name;              ///< `schema.table`, as transaction metadata has it
-  std::string source;            ///< `"schema","table":"table","txId":`
-  std::string key_head;          ///< what the envelope puts before and behind a key
-  std::string value_head;        ///< and a value
-  std::string_view tail;         ///< behind either
-  std::vector<Column> columns;   ///< by place
-  std::vector<int> row;          ///< places of the columns that events show
-  std::vector<int> key;          ///< places of the key's columns
+  std::string name;             ///< `schema.table`, as transaction metadata has it
+  std::string source;           ///< `"schema","table":"table","txId":`
+  std::string key_head;         ///< what the envelope puts before and behind a key
+  std::string value_head;       ///< and a value
+  std::string_view tail;        ///< behind either
+  std::vector<Column> columns;  ///< by place
+  std::vector<int> row;         ///< places of the columns that events show
+  std::vector<int> key;         ///< places of the key's columns
 };
 
 /// Throws Error only for what options cannot say (topic).

@@ -42,7 +42,8 @@ void check_options(const std::string_view* words, int count) {
 }  // namespace meridian::pg
 
 /// meridian.event_parts(frame text, OUT position text, OUT topic text, OUT key text, OUT value text, OUT headers text)
-MERIDIAN_FUNCTION(meridian_event_parts) {
+MERIDIAN_FUNCTION(meridian_event_parts)
+{
   using namespace meridian;
   const std::string_view frame = pg::view_of(PG_GETARG_TEXT_PP(0));
   const auto event = cdc::decode_event(frame);
@@ -71,8 +72,10 @@ MERIDIAN_FUNCTION(meridian_event_parts) {
   PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(pg::result_type(fcinfo), values, nulls)));
 }
 
-/// meridian.position_parts(position text, OUT commit_lsn pg_lsn, OUT change_lsn pg_lsn, OUT event_index bigint, OUT end_lsn pg_lsn)
-MERIDIAN_FUNCTION(meridian_position_parts) {
+/// meridian.position_parts(position text, OUT commit_lsn pg_lsn, OUT change_lsn pg_lsn, OUT event_index bigint, OUT
+/// end_lsn pg_lsn)
+MERIDIAN_FUNCTION(meridian_position_parts)
+{
   using namespace meridian;
   const std::string_view position = pg::view_of(PG_GETARG_TEXT_PP(0));
   const auto parsed = cdc::parse_position(position);
@@ -88,13 +91,15 @@ MERIDIAN_FUNCTION(meridian_position_parts) {
 }
 
 /// meridian.check_stream_options(options text[])
-MERIDIAN_FUNCTION(meridian_check_stream_options) {
+MERIDIAN_FUNCTION(meridian_check_stream_options)
+{
   using namespace meridian;
   Datum* elements = nullptr;
   bool* nulls = nullptr;
   int count = 0;
   deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &count);
-  auto* words = static_cast<std::string_view*>(palloc0(sizeof(std::string_view) * (static_cast<std::size_t>(count) + 1)));
+  auto* words =
+      static_cast<std::string_view*>(palloc0(sizeof(std::string_view) * (static_cast<std::size_t>(count) + 1)));
   for (int i = 0; i < count; ++i) {
     if (!nulls[i]) words[i] = pg::view_of(DatumGetTextPP(elements[i]));
   }

@@ -147,7 +147,8 @@ Output* start_output(LogicalDecodingContext* context) {
   }
   listen_to_caches();
   const char* database = get_database_name(MyDatabaseId);
-  auto* callback = static_cast<MemoryContextCallback*>(MemoryContextAllocZero(context->context, sizeof(MemoryContextCallback)));
+  auto* callback =
+      static_cast<MemoryContextCallback*>(MemoryContextAllocZero(context->context, sizeof(MemoryContextCallback)));
   const MemoryContext plans = AllocSetContextCreate(context->context, "meridian_cdc tables", ALLOCSET_DEFAULT_SIZES);
   const MemoryContext scratch = AllocSetContextCreate(context->context, "meridian_cdc change", ALLOCSET_DEFAULT_SIZES);
   Output* output = guarded([=] { return make_output(names, texts, count, database == nullptr ? "" : database); });

@@ -3,8 +3,8 @@
 // Lifetime: made in the plugin's startup callback, deleted with the decoding context's memory, also after an error. The
 // memory context's reset callback does that, so nothing here may be used after it.
 //
-// An event of format=event is held until the next one or the end of its transaction, because its frame says whether it is the
-// last (core/cdc_event.hpp).
+// An event of format=event is held until the next one or the end of its transaction, because its frame says whether it
+// is the last (core/cdc_event.hpp).
 #pragma once
 
 #include <unordered_map>
@@ -24,8 +24,8 @@ struct Output {
   cdc::Buffer other_key;
   cdc::Buffer value;
   cdc::Buffer headers;
-  cdc::Buffer header;   ///< of a frame
-  cdc::Buffer held;     ///< topic, key, value and headers of the event that waits
+  cdc::Buffer header;     ///< of a frame
+  cdc::Buffer held;       ///< topic, key, value and headers of the event that waits
   cdc::Event held_event;  ///< its position and lengths; the views are not to be read
   bool holds = false;
   bool converts = false;  ///< texts leave in UTF-8, but the database has another encoding
@@ -39,12 +39,12 @@ struct Output {
 
   // The transaction at hand.
   std::uint64_t commit_lsn = 0;
-  std::uint64_t index = 0;      ///< of the next event
-  bool is_skipped = false;      ///< all of it comes before Options::after
-  bool was_announced = false;   ///< its BEGIN was sent
-  bool was_cut = false;         ///< the limit was reached inside of it
+  std::uint64_t index = 0;     ///< of the next event
+  bool is_skipped = false;     ///< all of it comes before Options::after
+  bool was_announced = false;  ///< its BEGIN was sent
+  bool was_cut = false;        ///< the limit was reached inside of it
 
-  std::uint64_t sent = 0;       ///< events since the start of this decoding
+  std::uint64_t sent = 0;         ///< events since the start of this decoding
   std::int64_t heartbeat_us = 0;  ///< when the last one was sent
 };
 
@@ -60,9 +60,7 @@ struct EventParts {
 Plan& plan_of(Output& output, Relation relation);
 
 /// True if nothing of this transaction needs to be made any more.
-inline bool is_silent(const Output& output) {
-  return output.is_skipped || output.was_cut;
-}
+inline bool is_silent(const Output& output) { return output.is_skipped || output.was_cut; }
 
 /// Sends an event, or holds it; or leaves it out, if options say so. Gives it the next index.
 void send_event(LogicalDecodingContext* context, Output& output, std::uint64_t lsn, const EventParts& parts);

@@ -95,8 +95,8 @@ void plan_condition(Relation relation, const cdc::Condition& condition, Plan* pl
     const TypeCacheEntry* type = lookup_type_cache(attribute->atttypid, TYPECACHE_CMP_PROC);
     if (!OidIsValid(type->cmp_proc)) {
       ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION),
-                      errmsg("values of column \"%s\" of table \"%s\" cannot be compared",
-                             NameStr(attribute->attname), RelationGetRelationName(relation)),
+                      errmsg("values of column \"%s\" of table \"%s\" cannot be compared", NameStr(attribute->attname),
+                             RelationGetRelationName(relation)),
                       errhint("Change option row_filter of the stream.")));
     }
     fmgr_info_cxt(type->cmp_proc, &planned->compare, plan->context);
@@ -129,8 +129,7 @@ void describe_columns(Relation relation, Plan* plan, cdc::ColumnSpec* specs) {
     if (attribute->attisdropped) continue;
     PlannedColumn* column = &plan->columns[i];
     column->type = attribute->atttypid;
-    column->is_in_identity =
-        plan->has_old_rows || bms_is_member(i + 1 - FirstLowInvalidHeapAttributeNumber, identity);
+    column->is_in_identity = plan->has_old_rows || bms_is_member(i + 1 - FirstLowInvalidHeapAttributeNumber, identity);
     prepare_reader(attribute->atttypid, attribute->atttypmod, plan->context, &column->reader);
     spec->name = NameStr(attribute->attname);
     spec->type = column->reader.type;
@@ -157,8 +156,8 @@ void make_plan(Relation relation, const cdc::Options& options, MemoryContext par
   const Oid shown = shown_table(relation, options);
   const char* name = get_rel_name(shown);
   const char* schema = get_namespace_name(get_rel_namespace(shown));
-  plan->is_wanted = name != nullptr && schema != nullptr && std::strcmp(schema, "meridian") != 0 &&
-                    options.wants_table(schema, name);
+  plan->is_wanted =
+      name != nullptr && schema != nullptr && std::strcmp(schema, "meridian") != 0 && options.wants_table(schema, name);
   if (plan->is_wanted) {
     const auto size = static_cast<std::size_t>(plan->column_count);
     plan->columns = static_cast<PlannedColumn*>(palloc0(sizeof(PlannedColumn) * size));
@@ -197,8 +196,8 @@ bool passes_filter(const Plan& plan, const Row& row, bool is_old, const Row* oth
       continue;
     }
     if (is_null) return false;
-    const Datum compared = FunctionCall2Coll(const_cast<FmgrInfo*>(&condition.compare), condition.collation, value,
-                                             condition.literal);
+    const Datum compared =
+        FunctionCall2Coll(const_cast<FmgrInfo*>(&condition.compare), condition.collation, value, condition.literal);
     if (!cdc::passes(condition.op, DatumGetInt32(compared))) return false;
   }
   return true;

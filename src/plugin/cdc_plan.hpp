@@ -1,7 +1,7 @@
 // What this process knows of the tables that it decodes: which columns events show, how each is read, what the key is.
 //
-// A plan is made from the catalog as it was when the change was written, used until the catalog changes, and made anew at
-// the next change. It owns one object of the core (`table`); the rest lives in its memory context.
+// A plan is made from the catalog as it was when the change was written, used until the catalog changes, and made anew
+// at the next change. It owns one object of the core (`table`); the rest lives in its memory context.
 #pragma once
 
 #include "core/cdc_table.hpp"
@@ -27,7 +27,7 @@ struct PlannedColumn {
 struct Plan {
   bool is_valid = false;
   bool is_wanted = false;
-  bool has_old_rows = false;     ///< REPLICA IDENTITY FULL
+  bool has_old_rows = false;  ///< REPLICA IDENTITY FULL
   int column_count = 0;
   int condition_count = 0;
   PlannedColumn* columns = nullptr;  ///< by place
@@ -45,8 +45,8 @@ struct Row {
   const bool* nulls;
 };
 
-/// Whether the row passes the table's filters. `is_old`: columns outside the identity are not known, and pass. `other`: where
-/// to look for values that the row lacks, or null.
+/// Whether the row passes the table's filters. `is_old`: columns outside the identity are not known, and pass. `other`:
+/// where to look for values that the row lacks, or null.
 bool passes_filter(const Plan& plan, const Row& row, bool is_old, const Row* other);
 
 }  // namespace meridian::pg

@@ -5,8 +5,8 @@
 
 namespace meridian::pg {
 
-/// Writes the row that a statement wrote. Values that it left unchanged out of line are taken from `old`, or a placeholder
-/// stands for them. `old` may be null.
+/// Writes the row that a statement wrote. Values that it left unchanged out of line are taken from `old`, or a
+/// placeholder stands for them. `old` may be null.
 void write_new_row(cdc::Buffer& out, const Plan& plan, const cdc::Options& options, const Row& row, const Row* old);
 
 /// Writes the row that was there before, as far as it is known.

@@ -82,8 +82,11 @@ struct MeshType {
   Oid shown_as;
 };
 
-constexpr MeshType mesh_types[] = {
-    {"counter", NUMERICOID}, {"gset", TEXTARRAYOID}, {"orset", TEXTARRAYOID}, {"flag", BOOLOID}, {"mvreg", TEXTARRAYOID}};
+constexpr MeshType mesh_types[] = {{"counter", NUMERICOID},
+                                   {"gset", TEXTARRAYOID},
+                                   {"orset", TEXTARRAYOID},
+                                   {"flag", BOOLOID},
+                                   {"mvreg", TEXTARRAYOID}};
 
 /// Elements of arrays that Debezium has no form for.
 bool is_element(Kind kind, Oid type) {

@@ -21,10 +21,10 @@ struct ValueReader {
   };
   cdc::Type type;
   Access access;
-  bool has_cast;       ///< an explicit type of the mesh: shown as what it can be cast to
+  bool has_cast;  ///< an explicit type of the mesh: shown as what it can be cast to
   FmgrInfo cast;
-  FmgrInfo function;   ///< Access::printed, sent and number
-  int16 length;        ///< of an element, if the type is an array
+  FmgrInfo function;  ///< Access::printed, sent and number
+  int16 length;       ///< of an element, if the type is an array
   bool by_value;
   char alignment;
   bool is_varlena;

@@ -1,9 +1,10 @@
-// Output plugin for change data capture: events as Debezium's connector for PostgreSQL writes them. docs/cdc.md describes
-// them and the options; how a row becomes JSON is in src/core (cdc_*), how it is read in cdc_value, cdc_row and cdc_plan.
+// Output plugin for change data capture: events as Debezium's connector for PostgreSQL writes them. docs/cdc.md
+// describes them and the options; how a row becomes JSON is in src/core (cdc_*), how it is read in cdc_value, cdc_row
+// and cdc_plan.
 //
-// Callbacks may be left by longjmp at any point. What has a destructor belongs to the Output (cdc_output.hpp), which the
-// memory context of the decoding owns; frames here hold references and plain data only. What values allocate goes to a
-// context that is reset after each change, so a transaction of any size needs the memory of its largest event.
+// Callbacks may be left by longjmp at any point. What has a destructor belongs to the Output (cdc_output.hpp), which
+// the memory context of the decoding owns; frames here hold references and plain data only. What values allocate goes
+// to a context that is reset after each change, so a transaction of any size needs the memory of its largest event.
 #include "core/cdc_json.hpp"
 #include "pg/support/compat.hpp"
 #include "pg/support/guard.hpp"
@@ -249,7 +250,11 @@ bool send_row(LogicalDecodingContext* context, Output& output, const Plan& plan,
   Row rows[2]{};
   if (new_tuple != nullptr) rows[0] = deform(output, 0, relation, new_tuple);
   if (old_tuple != nullptr) rows[1] = deform(output, 1, relation, old_tuple);
-  const Change event{context,     output, plan, change->lsn, new_tuple == nullptr ? nullptr : &rows[0],
+  const Change event{context,
+                     output,
+                     plan,
+                     change->lsn,
+                     new_tuple == nullptr ? nullptr : &rows[0],
                      old_tuple == nullptr ? nullptr : &rows[1]};
   switch (change->action) {
     case REORDER_BUFFER_CHANGE_INSERT:
@@ -317,8 +322,8 @@ void make_message(Output& output, const Message& message, bool is_transactional)
                               now_us());
 }
 
-/// It belongs to no transaction and stands for one by itself. Its LSN is behind it, where a commit may be; the byte before
-/// that is nobody else's.
+/// It belongs to no transaction and stands for one by itself. Its LSN is behind it, where a commit may be; the byte
+/// before that is nobody else's.
 void send_lone_message(LogicalDecodingContext* context, Output& output, const Message& message) {
   const cdc::Options& options = output.writer.options();
   output.commit_lsn = message.lsn - 1;
@@ -368,8 +373,7 @@ static void cdc_begin(LogicalDecodingContext* context, ReorderBufferTXN* txn) {
 
 static void cdc_change(LogicalDecodingContext* context, ReorderBufferTXN*, Relation relation,
                        ReorderBufferChange* change) {
-  meridian::pg::guarded(
-      [=] { meridian::pg::change_row(context, meridian::pg::output_of(context), relation, change); });
+  meridian::pg::guarded([=] { meridian::pg::change_row(context, meridian::pg::output_of(context), relation, change); });
 }
 
 static void cdc_truncate(LogicalDecodingContext* context, ReorderBufferTXN*, int count, Relation relations[],
