@@ -47,6 +47,20 @@ Output* make_output(const char* const* names, const char* const* texts, int coun
   return new Output(std::move(options));
 }
 
+/// The name of the database, in the current memory context. A walsender is in no transaction when a plugin starts, and
+/// the catalog cannot be read outside of one.
+const char* database_name() {
+  if (IsTransactionState()) return get_database_name(MyDatabaseId);
+  const MemoryContext caller = CurrentMemoryContext;
+  StartTransactionCommand();
+  const MemoryContext transaction = MemoryContextSwitchTo(caller);
+  const char* name = get_database_name(MyDatabaseId);
+  MemoryContextSwitchTo(transaction);
+  CommitTransactionCommand();
+  MemoryContextSwitchTo(caller);
+  return name;
+}
+
 void append(LogicalDecodingContext* context, const Output& output, std::string_view text) {
   if (!output.converts) {
     appendBinaryStringInfo(context->out, text.data(), static_cast<int>(text.size()));
@@ -146,7 +160,7 @@ Output* start_output(LogicalDecodingContext* context) {
     texts[i] = option->arg == nullptr ? "" : strVal(option->arg);
   }
   listen_to_caches();
-  const char* database = get_database_name(MyDatabaseId);
+  const char* database = database_name();
   auto* callback =
       static_cast<MemoryContextCallback*>(MemoryContextAllocZero(context->context, sizeof(MemoryContextCallback)));
   const MemoryContext plans = AllocSetContextCreate(context->context, "meridian_cdc tables", ALLOCSET_DEFAULT_SIZES);

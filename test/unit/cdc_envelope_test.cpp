@@ -86,7 +86,8 @@ TEST(CdcEnvelope, Schema) {
       R"("name":"org.apache.kafka.connect.data.Decimal","version":1,"parameters":{"scale":"2",)"
       R"("connect.decimal.precision":"10"},"field":"price"}],"optional":true,"name":"shop.public.orders.Value","field":)";
   EXPECT_NE(table.value_head.find(row + "\"before\"}," + row + "\"after\"}"), std::string::npos);
-  EXPECT_NE(table.value_head.find(R"("name":"shop.public.orders.Envelope","version":2},"payload":)"), std::string::npos);
+  EXPECT_NE(table.value_head.find(R"("name":"shop.public.orders.Envelope","version":2},"payload":)"),
+            std::string::npos);
 }
 
 TEST(CdcEnvelope, Flat) {
@@ -102,7 +103,8 @@ TEST(CdcEnvelope, Flat) {
 }
 
 TEST(CdcEnvelope, NanosecondsInOtherForms) {
-  for (const auto& [form, expected] : {std::pair("string", R"("ts_ns":"1700000000123456000"})"), std::pair("none", "456}")}) {
+  for (const auto& [form, expected] :
+       {std::pair("string", R"("ts_ns":"1700000000123456000"})"), std::pair("none", "456}")}) {
     EventWriter writer(options_with({{"ts_ns", form}}));
     writer.begin_transaction(transaction());
     const std::string text = envelope(writer, make_table(orders, writer.options()), 'c');
@@ -120,9 +122,9 @@ TEST(CdcEnvelope, TransactionMetadata) {
   writer.begin_transaction(transaction());
   static_cast<void>(envelope(writer, table, 'c'));
   static_cast<void>(envelope(writer, items, 'c'));
-  EXPECT_NE(envelope(writer, table, 'u').find(
-                R"("transaction":{"id":"571:5000","total_order":3,"data_collection_order":2})"),
-            std::string::npos);
+  EXPECT_NE(
+      envelope(writer, table, 'u').find(R"("transaction":{"id":"571:5000","total_order":3,"data_collection_order":2})"),
+      std::string::npos);
   Buffer key;
   Buffer value;
   writer.write_transaction_end(key, value, 1'000'000);

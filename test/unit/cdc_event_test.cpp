@@ -28,15 +28,16 @@ TEST(CdcEvent, OnlyPositionsAreRead) {
   ASSERT_TRUE(position);
   EXPECT_EQ(position->position, (Position{0x16B3748, 0x16B3700, 3}));
   EXPECT_EQ(position->end_lsn, 0x16B3778U);
-  for (const char* text : {"", "0/1", "0/1,0/1", "0/1,0/1,", "0/1,0/1,-1", "0/1,0/1,01", "0/1,0/1,1 ", "0/1,0/1,1,0/0",
-                           "0/a,0/1,1", "00/1,0/1,1", "/1,0/1,1", "0/123456789,0/1,1", "0/1,0/1,18446744073709551616"}) {
+  for (const char* text :
+       {"", "0/1", "0/1,0/1", "0/1,0/1,", "0/1,0/1,-1", "0/1,0/1,01", "0/1,0/1,1 ", "0/1,0/1,1,0/0", "0/a,0/1,1",
+        "00/1,0/1,1", "/1,0/1,1", "0/123456789,0/1,1", "0/1,0/1,18446744073709551616"}) {
     EXPECT_FALSE(parse_position(text)) << text;
   }
 }
 
 TEST(CdcEvent, PositionsGrowAlongTheStream) {
   const Position first{100, 90, 0};
-  EXPECT_TRUE((Position{100, 50, 1}.is_after(first)));   // the LSN does not decide
+  EXPECT_TRUE((Position{100, 50, 1}.is_after(first)));  // the LSN does not decide
   EXPECT_TRUE((Position{101, 10, 0}.is_after(first)));
   EXPECT_FALSE(first.is_after(first));
   EXPECT_FALSE((Position{99, 98, 7}.is_after(first)));

@@ -117,9 +117,7 @@ TEST(CdcNumber, NumericWithoutScale) {
 
 TEST(CdcNumber, NumericWithoutNumber) {
   const auto special = [](std::uint16_t header, DecimalMode mode) {
-    return written([=](Buffer& out) {
-      write_numeric(out, {reinterpret_cast<const char*>(&header), 2}, 2, mode);
-    });
+    return written([=](Buffer& out) { write_numeric(out, {reinterpret_cast<const char*>(&header), 2}, 2, mode); });
   };
   EXPECT_EQ(special(0xC000, DecimalMode::string), "\"NAN\"");
   EXPECT_EQ(special(0xD000, DecimalMode::string), "\"POSITIVE_INFINITY\"");
@@ -180,20 +178,21 @@ TEST(CdcNumber, RandomNumericsReadBack) {
     unscaled.erase(0, std::min(unscaled.find_first_not_of('0'), unscaled.size() - 1));
     const bool negative = unscaled != "0" && random() % 2 == 0;
     std::string text = unscaled;
-    if (text.size() <= static_cast<std::size_t>(scale)) text.insert(0, static_cast<std::size_t>(scale) + 1 - text.size(), '0');
+    if (text.size() <= static_cast<std::size_t>(scale))
+      text.insert(0, static_cast<std::size_t>(scale) + 1 - text.size(), '0');
     if (scale > 0) text.insert(text.size() - static_cast<std::size_t>(scale), ".");
     if (negative) text.insert(0, "-");
     EXPECT_EQ(decimal_text(decoded(numeric(text, scale))), (negative ? "-" : "") + unscaled) << text;
     EXPECT_EQ(numeric(text, scale, DecimalMode::string), '"' + text + '"');
-    EXPECT_EQ(std::strtod(numeric(text, -1, DecimalMode::float64).c_str(), nullptr), std::strtod(text.c_str(), nullptr));
+    EXPECT_EQ(std::strtod(numeric(text, -1, DecimalMode::float64).c_str(), nullptr),
+              std::strtod(text.c_str(), nullptr));
   }
 }
 
 TEST(CdcNumber, ShortFormIsTheSame) {
   for (const char* text : {"0", "1.10", "-123.45", "0.0001", "99999999.99", "-0.5"}) {
     const std::string bytes = stored(text, true);
-    const std::string plain =
-        written([&](Buffer& out) { write_numeric(out, bytes, -1, DecimalMode::string); });
+    const std::string plain = written([&](Buffer& out) { write_numeric(out, bytes, -1, DecimalMode::string); });
     EXPECT_EQ(plain, '"' + std::string(text) + '"');
   }
 }

@@ -80,8 +80,8 @@ TEST(CdcTime, TimestampsWithTimeZone) {
   EXPECT_EQ(timestamptz(us, 0), "\"2016-11-04T11:51:30Z\"");
   EXPECT_EQ(timestamptz(forever, -1), "\"infinity\"");
   EXPECT_EQ(timestamptz(never, -1), "\"-infinity\"");
-  EXPECT_EQ(timestamptz(-730120 * day, 0), "\"0000-12-31T00:00:00Z\"");        // 1 BC
-  EXPECT_EQ(timestamptz(-2451545LL * day, 0), "\"-4713-11-24T00:00:00Z\"");    // the first day that PostgreSQL knows
+  EXPECT_EQ(timestamptz(-730120 * day, 0), "\"0000-12-31T00:00:00Z\"");      // 1 BC
+  EXPECT_EQ(timestamptz(-2451545LL * day, 0), "\"-4713-11-24T00:00:00Z\"");  // the first day that PostgreSQL knows
   EXPECT_EQ(timestamptz(2921940LL * day, 0), "\"+10000-01-01T00:00:00Z\"");
 }
 

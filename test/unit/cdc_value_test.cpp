@@ -136,8 +136,10 @@ std::string zero_of(Type type, const Modes& modes = {}) { return zero_value(type
 
 TEST(CdcValue, Zeros) {
   const auto plain = [](Kind kind) { return Type{.kind = kind, .is_array = false, .scale = -1, .precision = -1}; };
-  for (const Kind kind : {Kind::text, Kind::json, Kind::uuid, Kind::xml, Kind::bytes}) EXPECT_EQ(zero_of(plain(kind)), "\"\"");
-  for (const Kind kind : {Kind::int16, Kind::int32, Kind::int64, Kind::date, Kind::interval}) EXPECT_EQ(zero_of(plain(kind)), "0");
+  for (const Kind kind : {Kind::text, Kind::json, Kind::uuid, Kind::xml, Kind::bytes})
+    EXPECT_EQ(zero_of(plain(kind)), "\"\"");
+  for (const Kind kind : {Kind::int16, Kind::int32, Kind::int64, Kind::date, Kind::interval})
+    EXPECT_EQ(zero_of(plain(kind)), "0");
   EXPECT_EQ(zero_of(plain(Kind::float8)), "0.0");
   EXPECT_EQ(zero_of(plain(Kind::boolean)), "false");
   EXPECT_EQ(zero_of({.kind = Kind::decimal, .is_array = false, .scale = 2, .precision = 10}), "\"AA==\"");
