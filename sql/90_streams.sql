@@ -130,7 +130,11 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = 'invalid_name', MESSAGE = format('"%s" is not the name of a stream', name),
       HINT = 'Up to 50 lower-case letters, digits and underscores.';
   ELSIF options IS NULL OR jsonb_typeof(options) <> 'object' THEN
-    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'options of a stream must be a JSON object';
+    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'options of a stream must be a JSON object',
+      HINT = 'Options are listed in docs/cdc.md; {} if there are none.';
+  ELSIF options ? 'tables' THEN
+    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'tables of a stream are not an option',
+      HINT = 'Name them in the second argument of create_stream().';
   ELSIF pg_current_xact_id_if_assigned() IS NOT NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'active_sql_transaction', MESSAGE = 'create_stream() cannot run in a transaction that has written',
       HINT = 'A slot begins where no transaction is open: call it in a transaction of its own.';
@@ -190,7 +194,8 @@ DECLARE
   settled boolean;
 BEGIN
   IF max_changes IS NULL OR max_changes < 1 THEN
-    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'max_changes must be at least 1';
+    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'max_changes must be at least 1',
+      HINT = 'It bounds the number of events that one call returns.';
   END IF;
   PERFORM meridian.require_stream_plugin();
   confirmed := meridian.require_stream_slot(s);
@@ -224,11 +229,14 @@ AS $$
 #variable_conflict use_column
 DECLARE
   s meridian.stream := meridian.find_stream(name);
-  p record := meridian.position_parts("position");
+  p record;
 BEGIN
-  IF p.commit_lsn IS NULL THEN
-    RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'the position to acknowledge is null';
-  ELSIF GREATEST(p.commit_lsn, p.change_lsn, p.end_lsn) > pg_current_wal_flush_lsn() THEN
+  IF "position" IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'the position to acknowledge is null',
+      HINT = 'Acknowledge only if read_changes() has returned events.';
+  END IF;
+  p := meridian.position_parts("position");
+  IF GREATEST(p.commit_lsn, p.change_lsn, p.end_lsn) > pg_current_wal_flush_lsn() THEN
     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = format('position "%s" is ahead of this server', "position"),
       HINT = 'Acknowledge a position that read_changes() has returned on this server.';
   END IF;

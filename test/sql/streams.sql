@@ -14,6 +14,7 @@ SELECT meridian.drop_stream('s');
 
 -- Options.
 SELECT meridian.create_stream('s', NULL, '[]');
+SELECT meridian.create_stream('s', NULL, '{"tables": "public.stream_item"}');
 SELECT meridian.create_stream('s', NULL, '{"decimal_modus": "string"}');
 SELECT meridian.create_stream('s', NULL, '{"decimal_mode": "exact"}');
 SELECT meridian.create_stream('s', NULL, '{"tombstones": 7}');
@@ -63,5 +64,5 @@ RESET ROLE;
 DROP ROLE stream_nobody;
 
 SELECT meridian.drop_stream('s');
-SELECT count(*) FROM pg_replication_slots WHERE plugin = 'meridian_cdc';
+SELECT count(*) FROM pg_replication_slots WHERE plugin = 'meridian_cdc' AND database = current_database();
 DROP TABLE stream_item;
