@@ -199,7 +199,7 @@ BEGIN
   END IF;
   PERFORM meridian.require_stream_plugin();
   confirmed := meridian.require_stream_slot(s);
-  settled := s.acked_by IS DISTINCT FROM pg_current_xact_id_if_assigned();
+  settled := s.acked_by IS NULL OR s.acked_by IS DISTINCT FROM pg_current_xact_id_if_assigned();
   IF settled AND COALESCE(s.end_lsn, s.commit_lsn) > confirmed THEN
     SELECT a.end_lsn INTO confirmed FROM pg_replication_slot_advance(s.slot, COALESCE(s.end_lsn, s.commit_lsn)) a;
   END IF;

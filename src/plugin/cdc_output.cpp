@@ -61,34 +61,37 @@ const char* database_name() {
   return name;
 }
 
-void append(LogicalDecodingContext* context, const Output& output, std::string_view text) {
-  if (!output.converts) {
-    appendBinaryStringInfo(context->out, text.data(), static_cast<int>(text.size()));
-    return;
-  }
-  char* converted = pg_server_to_any(text.data(), static_cast<int>(text.size()), PG_UTF8);
-  if (converted == text.data()) {
-    appendBinaryStringInfo(context->out, text.data(), static_cast<int>(text.size()));
-  } else {
-    appendStringInfoString(context->out, converted);
-    pfree(converted);
-  }
+void append(LogicalDecodingContext* context, std::string_view text) {
+  appendBinaryStringInfo(context->out, text.data(), static_cast<int>(text.size()));
 }
 
-std::optional<std::string_view> part(const cdc::Buffer* buffer) {
-  return buffer == nullptr ? std::nullopt : std::optional<std::string_view>(buffer->view());
+/// The text as it leaves. In the current memory context, if it had to be converted.
+std::string_view leaving(const Output& output, std::string_view text) {
+  if (!output.converts || text.empty()) return text;
+  const char* converted = pg_server_to_any(text.data(), static_cast<int>(text.size()), PG_UTF8);
+  return converted == text.data() ? text : std::string_view(converted);
 }
 
+/// Keeps an event until it is known whether it is the last of its transaction. Names of topics are ASCII.
 void hold(Output& output, std::uint64_t lsn, const EventParts& parts) {
-  output.held_event.position = {output.commit_lsn, lsn, output.index};
-  output.held_event.topic = parts.topic;
-  output.held_event.key = part(parts.key);
-  output.held_event.value = part(parts.value);
-  output.held_event.headers = part(parts.headers);
+  cdc::Event& event = output.held_event;
+  event.position = {output.commit_lsn, lsn, output.index};
   output.held.clear();
   output.held.append(parts.topic);
-  for (const cdc::Buffer* each : {parts.key, parts.value, parts.headers}) {
-    if (each != nullptr) output.held.append(each->view());
+  const cdc::Buffer* const buffers[] = {parts.key, parts.value, parts.headers};
+  std::optional<std::string_view>* const views[] = {&event.key, &event.value, &event.headers};
+  std::size_t ends[3];
+  for (int i = 0; i < 3; ++i) {
+    if (buffers[i] != nullptr) output.held.append(leaving(output, buffers[i]->view()));
+    ends[i] = output.held.size();
+  }
+  const std::string_view all = output.held.view();
+  event.topic = all.substr(0, parts.topic.size());
+  std::size_t begin = parts.topic.size();
+  for (int i = 0; i < 3; ++i) {
+    views[i]->reset();
+    if (buffers[i] != nullptr) *views[i] = all.substr(begin, ends[i] - begin);
+    begin = ends[i];
   }
   output.holds = true;
 }
@@ -119,8 +122,8 @@ void send_held(LogicalDecodingContext* context, Output& output, std::uint64_t en
   output.header.clear();
   cdc::write_event_header(output.header, output.held_event);
   OutputPluginPrepareWrite(context, true);
-  append(context, output, output.header.view());
-  append(context, output, output.held.view());
+  append(context, output.header.view());
+  append(context, output.held.view());
   OutputPluginWrite(context, true);
 }
 
@@ -139,7 +142,7 @@ void send_event(LogicalDecodingContext* context, Output& output, std::uint64_t l
   if (options.format == cdc::Format::value) {
     if (parts.value != nullptr) {
       OutputPluginPrepareWrite(context, true);
-      append(context, output, parts.value->view());
+      append(context, leaving(output, parts.value->view()));
       OutputPluginWrite(context, true);
     }
   } else {

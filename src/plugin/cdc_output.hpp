@@ -26,7 +26,7 @@ struct Output {
   cdc::Buffer headers;
   cdc::Buffer header;     ///< of a frame
   cdc::Buffer held;       ///< topic, key, value and headers of the event that waits
-  cdc::Event held_event;  ///< its position and lengths; the views are not to be read
+  cdc::Event held_event;  ///< views into `held`
   bool holds = false;
   bool converts = false;  ///< texts leave in UTF-8, but the database has another encoding
 

@@ -132,10 +132,11 @@ void describe_columns(Relation relation, Plan* plan, cdc::ColumnSpec* specs) {
     column->is_in_identity = plan->has_old_rows || bms_is_member(i + 1 - FirstLowInvalidHeapAttributeNumber, identity);
     prepare_reader(attribute->atttypid, attribute->atttypmod, plan->context, &column->reader);
     spec->name = NameStr(attribute->attname);
+    spec->is_state = spec->name == state_column_name;
+    if (spec->is_state) column->reader.type.kind = cdc::Kind::text;  // its text says all (docs/row_state_format.md)
     spec->type = column->reader.type;
     spec->is_nullable = !attribute->attnotnull;
     spec->is_generated = attribute->attgenerated != '\0';
-    spec->is_state = spec->name == state_column_name;
   }
 }
 

@@ -47,6 +47,18 @@ void leave_out(LogicalDecodingContext* context) {
   OutputPluginUpdateProgress(context, false);
 }
 
+/// How a callback runs: guarded, and in memory that is given back when it ends.
+template <typename F>
+void run(LogicalDecodingContext* context, F f) {
+  guarded([=] {
+    Output& output = output_of(context);
+    const MemoryContext caller = MemoryContextSwitchTo(output.scratch);
+    f(output);
+    MemoryContextSwitchTo(caller);
+    MemoryContextReset(output.scratch);
+  });
+}
+
 // --- transactions -------------------------------------------------------------------------------------------------
 
 void begin(Output& output, ReorderBufferTXN* txn) {
@@ -57,7 +69,6 @@ void begin(Output& output, ReorderBufferTXN* txn) {
   output.was_cut = options.limit != 0 && output.sent >= options.limit;
   output.is_skipped = options.after && output.commit_lsn < options.after->commit_lsn;
   if (is_silent(output)) return;
-  const MemoryContext caller = MemoryContextSwitchTo(output.scratch);
   char* origin = nullptr;
   if (txn->origin_id != InvalidRepOriginId && txn->origin_id != DoNotReplicateId) {
     replorigin_by_oid(txn->origin_id, true, &origin);
@@ -69,8 +80,6 @@ void begin(Output& output, ReorderBufferTXN* txn) {
   if (origin != nullptr) transaction.origin = origin;
   transaction.origin_lsn = txn->origin_lsn;
   output.writer.begin_transaction(transaction);
-  MemoryContextSwitchTo(caller);
-  MemoryContextReset(output.scratch);
 }
 
 void clear_event(Output& output) {
@@ -285,17 +294,13 @@ bool send_row(LogicalDecodingContext* context, Output& output, const Plan& plan,
 
 void change_row(LogicalDecodingContext* context, Output& output, Relation relation, ReorderBufferChange* change) {
   if (is_silent(output)) return leave_out(context);
-  const MemoryContext caller = MemoryContextSwitchTo(output.scratch);
   const Plan& plan = plan_of(output, relation);
   if (!plan.is_wanted || !send_row(context, output, plan, relation, change)) leave_out(context);
-  MemoryContextSwitchTo(caller);
-  MemoryContextReset(output.scratch);
 }
 
 void truncate(LogicalDecodingContext* context, Output& output, int count, Relation* relations,
               ReorderBufferChange* change) {
   if (is_silent(output) || output.writer.options().skipped.has('t')) return;
-  const MemoryContext caller = MemoryContextSwitchTo(output.scratch);
   for (int i = 0; i < count; ++i) {
     const Plan& plan = plan_of(output, relations[i]);
     if (!plan.is_wanted) continue;
@@ -304,8 +309,6 @@ void truncate(LogicalDecodingContext* context, Output& output, int count, Relati
     make_value(event, 't', nullptr, nullptr);
     send(event, nullptr, &output.value, nullptr);
   }
-  MemoryContextSwitchTo(caller);
-  MemoryContextReset(output.scratch);
 }
 
 // --- messages -----------------------------------------------------------------------------------------------------
@@ -368,30 +371,31 @@ static bool cdc_filter_by_origin(LogicalDecodingContext* context, RepOriginId or
 }
 
 static void cdc_begin(LogicalDecodingContext* context, ReorderBufferTXN* txn) {
-  meridian::pg::guarded([=] { meridian::pg::begin(meridian::pg::output_of(context), txn); });
+  meridian::pg::run(context, [=](meridian::pg::Output& output) { meridian::pg::begin(output, txn); });
 }
 
 static void cdc_change(LogicalDecodingContext* context, ReorderBufferTXN*, Relation relation,
                        ReorderBufferChange* change) {
-  meridian::pg::guarded([=] { meridian::pg::change_row(context, meridian::pg::output_of(context), relation, change); });
+  meridian::pg::run(context,
+                    [=](meridian::pg::Output& output) { meridian::pg::change_row(context, output, relation, change); });
 }
 
 static void cdc_truncate(LogicalDecodingContext* context, ReorderBufferTXN*, int count, Relation relations[],
                          ReorderBufferChange* change) {
-  meridian::pg::guarded(
-      [=] { meridian::pg::truncate(context, meridian::pg::output_of(context), count, relations, change); });
+  meridian::pg::run(context, [=](meridian::pg::Output& output) {
+    meridian::pg::truncate(context, output, count, relations, change);
+  });
 }
 
 static void cdc_message(LogicalDecodingContext* context, ReorderBufferTXN*, XLogRecPtr lsn, bool transactional,
                         const char* prefix, Size size, const char* content) {
-  meridian::pg::guarded([=] {
-    meridian::pg::send_message(context, meridian::pg::output_of(context), {lsn, prefix, {content, size}},
-                               transactional);
+  meridian::pg::run(context, [=](meridian::pg::Output& output) {
+    meridian::pg::send_message(context, output, {lsn, prefix, {content, size}}, transactional);
   });
 }
 
 static void cdc_commit(LogicalDecodingContext* context, ReorderBufferTXN* txn, XLogRecPtr) {
-  meridian::pg::guarded([=] { meridian::pg::commit(context, meridian::pg::output_of(context), txn); });
+  meridian::pg::run(context, [=](meridian::pg::Output& output) { meridian::pg::commit(context, output, txn); });
 }
 
 /// Called by the server once per process that decodes with this plugin (logical.c, LoadOutputPlugin).
