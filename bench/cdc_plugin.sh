@@ -40,7 +40,8 @@ END LOOP; END \$\$;
 CHECKPOINT;
 SQL
 
-# decode ARM: prints processor seconds, elapsed seconds, messages and bytes.
+# decode ARM: prints processor seconds, elapsed seconds, messages and bytes; of the second time in a session, as in one that
+# has decoded for a while: the first time also pays for caches, and for memory that the process did not have yet.
 decode() {
   local call
   case $1 in
@@ -52,7 +53,8 @@ decode() {
   esac
   sql db 2>&1 <<SQL | awk '/^!.*user,.*elapsed/ { cpu = $2 + $5; wall = $8 } /^[0-9]+\|/ { split($0, n, "|") } END { print cpu, wall, n[1], n[2] }'
 SET work_mem = '2GB'; SET client_min_messages = log; SET log_statement_stats = on;
-SELECT count(*), sum(length(data)) FROM $call;
+SELECT count(*), sum(octet_length(data)) FROM $call;
+SELECT count(*), sum(octet_length(data)) FROM $call;
 SQL
 }
 
