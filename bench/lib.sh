@@ -136,7 +136,7 @@ max_replication_slots = 12
 wal_retrieve_retry_interval = '100ms'
 CONF
     if server_knows output_plugin_libraries; then
-      echo "output_plugin_libraries = 'pgoutput, meridian_mesh, pglogical_output'"
+      echo "output_plugin_libraries = 'pgoutput, test_decoding, meridian_mesh, meridian_cdc, pglogical_output'"
     fi
     printf '%s\n' "${2:-}"
   } | as_owner tee -a "$DIR/$node/postgresql.conf" >/dev/null

@@ -38,7 +38,7 @@ meridian.region = '$node'
 meridian.database = '$DATABASE'
 CONF
   if server_knows output_plugin_libraries; then
-    echo "output_plugin_libraries = 'pgoutput, test_decoding, meridian_mesh'"
+    echo "output_plugin_libraries = 'pgoutput, test_decoding, meridian_mesh, meridian_cdc'"
   fi
 }
 

@@ -90,7 +90,7 @@ start_cluster() {
     cat test/postgresql.conf
     # Minor releases from August 2026 on load only the output plugins listed here; older ones do not know the setting.
     if as_tester "$bin/postgres" --describe-config | cut -f1 | grep -x output_plugin_libraries > /dev/null; then
-      echo "output_plugin_libraries = 'pgoutput, test_decoding, meridian_mesh'"
+      echo "output_plugin_libraries = 'pgoutput, test_decoding, meridian_mesh, meridian_cdc'"
     fi
   } | as_tester tee -a "$cluster/data/postgresql.conf" > /dev/null
   as_tester "$bin/pg_ctl" -D "$cluster/data" -l "$cluster/log" -o '-p 54100' -w -s start 9>&- || { cat "$cluster/log"; return 1; }

@@ -3,7 +3,7 @@
 #
 #   tools/install-deps.sh        what `make check` needs
 #   tools/install-deps.sh ci     what .ci/run needs as well: clang's tools and debootstrap
-#   tools/install-deps.sh bench  what `make bench` needs: valgrind, and pglogical to compare with
+#   tools/install-deps.sh bench  what `make bench` needs: valgrind, and pglogical, wal2json and decoderbufs to compare with
 #
 # The PostgreSQL version is that of PG_CONFIG (or pg_config) if there is one, else the one this Debian release ships.
 set -euo pipefail
@@ -39,7 +39,7 @@ if [ -z "$version" ]; then
   [ -n "$version" ] || { echo "install-deps: no PostgreSQL package found" >&2; exit 1; }
 fi
 packages+=("postgresql-$version" "postgresql-server-dev-$version")
-if [ "${1:-}" = bench ]; then packages+=(valgrind "postgresql-$version-pglogical"); fi
+if [ "${1:-}" = bench ]; then packages+=(valgrind "postgresql-$version-pglogical" "postgresql-$version-wal2json" "postgresql-$version-decoderbufs"); fi
 
 missing=()
 for package in "${packages[@]}"; do

@@ -87,7 +87,7 @@ meridian.database = '$database'
 });
 	$node->append_conf('postgresql.conf', "shared_preload_libraries = 'meridian'\n")
 	  if $opt{preload} // 1;
-	$node->append_conf('postgresql.conf', "output_plugin_libraries = 'pgoutput, test_decoding, meridian_mesh'\n")
+	$node->append_conf('postgresql.conf', "output_plugin_libraries = 'pgoutput, test_decoding, meridian_mesh, meridian_cdc'\n")
 	  if server_knows('output_plugin_libraries');
 	$node->append_conf('postgresql.conf', $opt{conf}) if defined $opt{conf};
 	return $node unless $opt{start} // 1;

@@ -1,0 +1,89 @@
+#!/bin/bash
+# Speed of the output plugin meridian_cdc: the same WAL decoded by it and by others, in one run, round-robin.
+#
+#   bench/cdc_plugin.sh     TX=3000 transactions of 100 rows, ROUNDS=5
+#
+# Gates: with the full envelope at least twice the speed of wal2json (format 2), and ahead of test_decoding. Measured is the
+# processor time of the backend, which other load of the machine changes least; elapsed times are printed beside it.
+# Peeking does not consume, so every round decodes the same. work_mem is large enough that no result goes to disk.
+# shellcheck source=bench/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+TX=${TX:-3000}
+ROUNDS=${ROUNDS:-5}
+
+choose_server
+# A server that was built before the rivals were installed lacks their libraries.
+quietly 'installing packages' "$TOP/tools/install-deps.sh" bench
+libraries=$("$BENCH_PG_CONFIG" --pkglibdir)
+original=$("${PG_CONFIG:-pg_config}" --pkglibdir)
+for rival in wal2json decoderbufs; do
+  [ -e "$libraries/$rival.so" ] || as_owner ln -s "$original/$rival.so" "$libraries/"
+done
+
+make_directory
+listed=
+! server_knows output_plugin_libraries || listed="output_plugin_libraries = 'pgoutput, test_decoding, meridian_mesh, meridian_cdc, wal2json, decoderbufs'"
+make_server db "$listed"
+start_server db
+plugins=(pgoutput test_decoding decoderbufs wal2json meridian_cdc)
+sql db -c 'CREATE TABLE event (id bigint PRIMARY KEY, name text NOT NULL, mail varchar(80), balance numeric(12,2), active boolean, made timestamptz, note text)' \
+  -c 'CREATE PUBLICATION bench FOR TABLE event'
+for plugin in "${plugins[@]}"; do sql db -c "SELECT pg_create_logical_replication_slot('$plugin', '$plugin')" >/dev/null; done
+# Of 100 changes 40 are inserts, 40 updates, 20 deletes.
+sql db >/dev/null <<SQL
+DO \$\$ BEGIN FOR i IN 0..$TX - 1 LOOP
+  INSERT INTO event SELECT i * 40 + g, 'name ' || g, 'user' || g || '@example.com', g * 1.25, g % 2 = 0, now(), 'a note of some length, as rows have' FROM generate_series(1, 40) g;
+  UPDATE event SET balance = balance + 1, note = 'changed ' || i WHERE id BETWEEN i * 40 + 1 AND i * 40 + 40;
+  DELETE FROM event WHERE id BETWEEN i * 40 + 1 AND i * 40 + 20;
+  COMMIT;
+END LOOP; END \$\$;
+CHECKPOINT;
+SQL
+
+# decode ARM: prints processor seconds, elapsed seconds, messages and bytes; of the second time in a session, as in one that
+# has decoded for a while: the first time also pays for caches, and for memory that the process did not have yet.
+decode() {
+  local call
+  case $1 in
+    pgoutput) call="pg_logical_slot_peek_binary_changes('pgoutput', NULL, NULL, 'proto_version', '1', 'publication_names', 'bench')" ;;
+    decoderbufs) call="pg_logical_slot_peek_binary_changes('decoderbufs', NULL, NULL)" ;;
+    wal2json) call="pg_logical_slot_peek_changes('wal2json', NULL, NULL, 'format-version', '2')" ;;
+    event) call="pg_logical_slot_peek_changes('meridian_cdc', NULL, NULL, 'format', 'event')" ;;
+    *) call="pg_logical_slot_peek_changes('$1', NULL, NULL)" ;;
+  esac
+  sql db 2>&1 <<SQL | awk '/^!.*user,.*elapsed/ { cpu = $2 + $5; wall = $8 } /^[0-9]+\|/ { split($0, n, "|") } END { print cpu, wall, n[1], n[2] }'
+SET work_mem = '2GB'; SET client_min_messages = log; SET log_statement_stats = on;
+SELECT count(*), sum(octet_length(data)) FROM $call;
+SELECT count(*), sum(octet_length(data)) FROM $call;
+SQL
+}
+
+arms=("${plugins[@]}" event)
+declare -A cpu wall messages bytes
+canary before
+for ((round = 0; round < ROUNDS; ++round)); do
+  for ((i = 0; i < ${#arms[@]}; ++i)); do
+    arm=${arms[(i + round) % ${#arms[@]}]}
+    read -r c w n b < <(decode "$arm")
+    cpu[$arm]+="$c "
+    wall[$arm]+="$w "
+    messages[$arm]=$n
+    bytes[$arm]=$b
+  done
+done
+canary after
+
+middle() { tr ' ' '\n' <<<"$1" | sed '/^$/d' | median; }
+printf '\n%s changes in transactions of 100, %s rounds; medians\n' $((TX * 100)) "$ROUNDS"
+printf '%-22s %9s %9s %12s %12s\n' plugin 'cpu s' 'wall s' messages 'bytes each'
+declare -A spent
+for arm in "${arms[@]}"; do
+  spent[$arm]=$(middle "${cpu[$arm]}")
+  printf '%-22s %9s %9s %12s %12s\n' "${arm/event/meridian_cdc, event}" "${spent[$arm]}" "$(middle "${wall[$arm]}")" "${messages[$arm]}" $((bytes[$arm] / messages[$arm]))
+done
+for rival in wal2json test_decoding decoderbufs pgoutput; do
+  printf 'meridian_cdc to %-15s %s times the speed\n' "$rival" "$(ratio "${spent[$rival]}" "${spent[meridian_cdc]}")"
+done
+gate 'at least 2 times wal2json, format 2' "${spent[wal2json]} >= 2 * ${spent[meridian_cdc]}"
+gate 'ahead of test_decoding' "${spent[test_decoding]} > ${spent[meridian_cdc]}"
+exit $FAILED

@@ -1,0 +1,182 @@
+#include "plugin/cdc_output.hpp"
+
+#include "pg/support/guard.hpp"
+
+namespace meridian::pg {
+namespace {
+
+/// The decoding of this process, if there is one: for the callbacks of the caches, which cannot be withdrawn.
+Output* live = nullptr;
+
+void forget_plan(Datum, Oid relation) {
+  if (live == nullptr) return;
+  if (!OidIsValid(relation)) {
+    for (auto& entry : live->plans) entry.second.is_valid = false;
+    return;
+  }
+  const auto found = live->plans.find(relation);
+  if (found != live->plans.end()) found->second.is_valid = false;
+}
+
+/// A schema, a type or a cast came, went or has another name.
+void forget_all_plans(Datum, int, uint32) { forget_plan(Datum{0}, InvalidOid); }
+
+void listen_to_caches() {
+  static bool listening = false;
+  if (listening) return;
+  CacheRegisterRelcacheCallback(forget_plan, Datum{0});
+  CacheRegisterSyscacheCallback(NAMESPACEOID, forget_all_plans, Datum{0});
+  CacheRegisterSyscacheCallback(TYPEOID, forget_all_plans, Datum{0});
+  CacheRegisterSyscacheCallback(CASTSOURCETARGET, forget_all_plans, Datum{0});
+  listening = true;
+}
+
+void delete_output(void* output) {
+  if (live == output) live = nullptr;
+  delete static_cast<Output*>(output);
+}
+
+/// Core lane. `names` and `texts` are arrays of `count`.
+Output* make_output(const char* const* names, const char* const* texts, int count, const char* database) {
+  cdc::Options options;
+  for (int i = 0; i < count; ++i) cdc::set_option(options, names[i], texts[i]);
+  cdc::check_options(options);
+  options.database = database;
+  options.version = MERIDIAN_VERSION;
+  if (options.prefix.empty()) options.prefix = database;
+  return new Output(std::move(options));
+}
+
+/// The name of the database, in the current memory context. A walsender is in no transaction when a plugin starts, and
+/// the catalog cannot be read outside of one.
+const char* database_name() {
+  if (IsTransactionState()) return get_database_name(MyDatabaseId);
+  const MemoryContext caller = CurrentMemoryContext;
+  StartTransactionCommand();
+  const MemoryContext transaction = MemoryContextSwitchTo(caller);
+  const char* name = get_database_name(MyDatabaseId);
+  MemoryContextSwitchTo(transaction);
+  CommitTransactionCommand();
+  MemoryContextSwitchTo(caller);
+  return name;
+}
+
+void append(LogicalDecodingContext* context, std::string_view text) {
+  appendBinaryStringInfo(context->out, text.data(), static_cast<int>(text.size()));
+}
+
+/// The text as it leaves. In the current memory context, if it had to be converted.
+std::string_view leaving(const Output& output, std::string_view text) {
+  if (!output.converts || text.empty()) return text;
+  const char* converted = pg_server_to_any(text.data(), static_cast<int>(text.size()), PG_UTF8);
+  return converted == text.data() ? text : std::string_view(converted);
+}
+
+/// Keeps an event until it is known whether it is the last of its transaction. Names of topics are ASCII.
+void hold(Output& output, std::uint64_t lsn, const EventParts& parts) {
+  cdc::Event& event = output.held_event;
+  event.position = {output.commit_lsn, lsn, output.index};
+  output.held.clear();
+  output.held.append(parts.topic);
+  const cdc::Buffer* const buffers[] = {parts.key, parts.value, parts.headers};
+  std::optional<std::string_view>* const views[] = {&event.key, &event.value, &event.headers};
+  std::size_t ends[3];
+  for (int i = 0; i < 3; ++i) {
+    if (buffers[i] != nullptr) output.held.append(leaving(output, buffers[i]->view()));
+    ends[i] = output.held.size();
+  }
+  const std::string_view all = output.held.view();
+  event.topic = all.substr(0, parts.topic.size());
+  std::size_t begin = parts.topic.size();
+  for (int i = 0; i < 3; ++i) {
+    views[i]->reset();
+    if (buffers[i] != nullptr) *views[i] = all.substr(begin, ends[i] - begin);
+    begin = ends[i];
+  }
+  output.holds = true;
+}
+
+}  // namespace
+
+Plan& plan_of(Output& output, Relation relation) {
+  Plan& plan = output.plans[RelationGetRelid(relation)];
+  if (plan.is_valid) return plan;
+  make_plan(relation, output.writer.options(), output.plan_parent, output.header, &plan);
+  if (plan.column_count > output.row_capacity) {
+    const MemoryContext caller = MemoryContextSwitchTo(output.plan_parent);
+    const auto size = static_cast<std::size_t>(plan.column_count);
+    for (int i = 0; i < 2; ++i) {
+      output.values[i] = static_cast<Datum*>(palloc(sizeof(Datum) * size));
+      output.nulls[i] = static_cast<bool*>(palloc(sizeof(bool) * size));
+    }
+    output.row_capacity = plan.column_count;
+    MemoryContextSwitchTo(caller);
+  }
+  return plan;
+}
+
+void send_held(LogicalDecodingContext* context, Output& output, std::uint64_t end) {
+  if (!output.holds) return;
+  output.holds = false;
+  output.held_event.end_lsn = end;
+  output.header.clear();
+  cdc::write_event_header(output.header, output.held_event);
+  OutputPluginPrepareWrite(context, true);
+  append(context, output.header.view());
+  append(context, output.held.view());
+  OutputPluginWrite(context, true);
+}
+
+void send_event(LogicalDecodingContext* context, Output& output, std::uint64_t lsn, const EventParts& parts) {
+  const cdc::Options& options = output.writer.options();
+  const cdc::Position position{output.commit_lsn, lsn, output.index};
+  if (options.after && !position.is_after(*options.after)) {
+    ++output.index;
+    return;
+  }
+  if (options.limit != 0 && output.sent >= options.limit) {
+    output.was_cut = true;
+    send_held(context, output, 0);
+    return;
+  }
+  if (options.format == cdc::Format::value) {
+    if (parts.value != nullptr) {
+      OutputPluginPrepareWrite(context, true);
+      append(context, leaving(output, parts.value->view()));
+      OutputPluginWrite(context, true);
+    }
+  } else {
+    send_held(context, output, 0);
+    hold(output, lsn, parts);
+  }
+  ++output.index;
+  ++output.sent;
+}
+
+Output* start_output(LogicalDecodingContext* context) {
+  const int count = list_length(context->output_plugin_options);
+  auto** names = static_cast<const char**>(palloc(sizeof(char*) * (count + 1)));
+  auto** texts = static_cast<const char**>(palloc(sizeof(char*) * (count + 1)));
+  for (int i = 0; i < count; ++i) {
+    const auto* option = static_cast<const DefElem*>(list_nth(context->output_plugin_options, i));
+    names[i] = option->defname;
+    texts[i] = option->arg == nullptr ? "" : strVal(option->arg);
+  }
+  listen_to_caches();
+  const char* database = database_name();
+  auto* callback =
+      static_cast<MemoryContextCallback*>(MemoryContextAllocZero(context->context, sizeof(MemoryContextCallback)));
+  const MemoryContext plans = AllocSetContextCreate(context->context, "meridian_cdc tables", ALLOCSET_DEFAULT_SIZES);
+  const MemoryContext scratch = AllocSetContextCreate(context->context, "meridian_cdc change", ALLOCSET_DEFAULT_SIZES);
+  Output* output = guarded([=] { return make_output(names, texts, count, database == nullptr ? "" : database); });
+  callback->func = delete_output;
+  callback->arg = output;
+  MemoryContextRegisterResetCallback(context->context, callback);
+  live = output;
+  output->plan_parent = plans;
+  output->scratch = scratch;
+  output->converts = am_walsender && GetDatabaseEncoding() != PG_UTF8 && GetDatabaseEncoding() != PG_SQL_ASCII;
+  return output;
+}
+
+}  // namespace meridian::pg
