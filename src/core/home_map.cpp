@@ -76,8 +76,11 @@ void HomeMap::add(std::string_view name, std::uint32_t weight) {
   if (name.empty() || name.size() > max_region_name || name.find('\0') != std::string_view::npos)
     throw invalid("a region's name must have 1 to 63 bytes", "Name it as meridian.join() did.");
   if (weight > max_region_weight)
-    throw invalid("the weight of a region must be between 0 and 1000", "Weights are relative: 1 and 2 say as much as 500 and 1000.");
-  if (find(name) != nowhere) throw invalid("region \"" + std::string(name) + "\" is there already", "Call meridian.set_region() to change its weight.");
+    throw invalid("the weight of a region must be between 0 and 1000",
+                  "Weights are relative: 1 and 2 say as much as 500 and 1000.");
+  if (find(name) != nowhere)
+    throw invalid("region \"" + std::string(name) + "\" is there already",
+                  "Call meridian.set_region() to change its weight.");
   if (count_ == max_home_regions)
     throw Error(ErrorKind::limit_exceeded, "there can be at most 64 home regions", "Drop one that is not used.");
   HomeRegion& region = regions_[count_++];

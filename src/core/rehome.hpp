@@ -9,16 +9,16 @@
 //   drain     what the old homes committed is waited for until it is applied and visible on the new ones.
 //   commit    the member knows the change as done: it accepts the writes of keys whose home it has become.
 //
-// Every phase goes through the members in one order, so the first commit, on the first of them, decides. Whoever finds a
-// change in progress asks all: if some member has committed, all have prepared, settled and drained, so it commits on
+// Every phase goes through the members in one order, so the first commit, on the first of them, decides. Whoever finds
+// a change in progress asks all: if some member has committed, all have prepared, settled and drained, so it commits on
 // the others; if none has, it aborts, again from the first, where a commit that was sent by a coordinator that died
 // meets the abort. A member that has not been asked may have committed, so without it nothing is decided, and the keys
 // wait.
 //
 // Taking keys from a region that is lost is a change of its own, by the members that are left, under a higher epoch;
-// before it they settle what was in progress among themselves, and of it the lost members come last in the order. What the lost region had accepted and not sent is lost.
-// A member that comes back asks the others before it accepts a write, and takes the whole state of one that knows more:
-// its own view of a change may then be the wrong one.
+// before it they settle what was in progress among themselves, and of it the lost members come last in the order. What
+// the lost region had accepted and not sent is lost. A member that comes back asks the others before it accepts a
+// write, and takes the whole state of one that knows more: its own view of a change may then be the wrong one.
 //
 // A member keeps the final state of an epoch for ever: a prepare or commit that was delayed on the network finds it
 // and is refused. test/unit/rehome_test.cpp runs all interleavings, with crashes of members and of coordinators.

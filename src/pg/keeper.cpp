@@ -14,6 +14,7 @@
 #include "pg/heartbeat.hpp"
 #include "pg/history_retention.hpp"
 #include "pg/hlc.hpp"
+#include "pg/home_map.hpp"
 #include "pg/identity.hpp"
 #include "pg/parked.hpp"
 #include "pg/progress.hpp"
@@ -81,8 +82,10 @@ void run_in_transaction(const Task& task) {
   pgstat_report_activity(STATE_RUNNING, task.name);
   if (OidIsValid(get_extension_oid("meridian", true)))
     task.run();
-  else
+  else {
     forget_identity();  // DROP EXTENSION fires no trigger on meridian.local_member
+    forget_homes();
+  }
   PopActiveSnapshot();
   CommitTransactionCommand();
 }

@@ -9,6 +9,7 @@
 #include "pg/heartbeat.hpp"
 #include "pg/history_limit.hpp"
 #include "pg/hlc.hpp"
+#include "pg/home_map.hpp"
 #include "pg/identity.hpp"
 #include "pg/keeper.hpp"
 #include "pg/late_insert.hpp"
@@ -64,6 +65,7 @@ constexpr SharedMemory shared_memory[] = {
     {peer_lag_shmem_size, peer_lag_shmem_init},
     {worker_failures_shmem_size, worker_failures_shmem_init},
     {slot_watch_shmem_size, slot_watch_shmem_init},
+    {home_map_shmem_size, home_map_shmem_init},
 };
 
 shmem_request_hook_type next_shmem_request_hook = nullptr;
@@ -98,6 +100,7 @@ void init_module() {
   register_slot_callbacks();
   register_token_callbacks();
   register_heartbeat_callbacks();
+  register_home_callbacks();
   install_read_after_hooks();
   if (!process_shared_preload_libraries_in_progress) return;
   next_shmem_request_hook = shmem_request_hook;

@@ -4,6 +4,7 @@
 
 #include "pg/settings.hpp"
 
+#include "pg/home_map.hpp"
 #include "pg/prober.hpp"
 #include "pg/read_after.hpp"
 #include "pg/registry.hpp"
@@ -159,6 +160,10 @@ void define_settings() {
                           "Older ones are dropped by whole partitions, of a day or a week. -1 keeps them for good.",
                           &conflict_retention_min, 30 * 24 * 60, -1, INT_MAX / 60, PGC_SIGHUP, GUC_UNIT_MIN, nullptr,
                           nullptr, nullptr);
+
+  DefineCustomIntVariable("meridian.max_cached_pins", "How many pinned keys shared memory holds.",
+                          "80 to 160 bytes each. Beyond it the home of a key takes a look into the directory's table.",
+                          &max_cached_pins, 10'000, 0, 10'000'000, fixed, 0, nullptr, nullptr, nullptr);
 
   define_token_settings(fixed);
   define_session_settings(fixed);

@@ -154,7 +154,8 @@ TEST(HomeMap, ModuloOfIntegers) {
   EXPECT_EQ(home(map, "100000000000000000000000000000000000001"), "odd");
   EXPECT_EQ(home_remainder("-1", 3), 2U);
   EXPECT_EQ(home_remainder("-3", 3), 0U);
-  for (const char* key : {"", "-", "x", "1.0", "+1", " 1", "1 ", "0x1"}) EXPECT_THROW((void)map.home_of(key), Error) << key;
+  for (const char* key : {"", "-", "x", "1.0", "+1", " 1", "1 ", "0x1"})
+    EXPECT_THROW((void)map.home_of(key), Error) << key;
 }
 
 TEST(HomeMap, WithoutRegionsKeysAreNowhere) {

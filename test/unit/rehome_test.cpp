@@ -371,8 +371,7 @@ class Model {
     ++state.coordinator_crashes;
     end_coordinator(state);
     add(state);
-    const bool sends =
-        before.phase == Phase::prepare || before.phase == Phase::commit || before.phase == Phase::abort;
+    const bool sends = before.phase == Phase::prepare || before.phase == Phase::commit || before.phase == Phase::abort;
     if (!sends || state.stray || !state.member[member_at(before, before.at)].up) return;
     state.stray = true;
     state.stray_step = before.phase == Phase::prepare  ? HomeStep::prepare
