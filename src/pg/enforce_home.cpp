@@ -1,7 +1,7 @@
 // The trigger meridian.enforce_home(): a row is written where its key has its home.
 //
-// An UPDATE must be at home with the row that was there, and with the new one if that has another key. It may change the
-// region column: it then gives the row away, and the other region has the row when it has this change.
+// An UPDATE must be at home with the row that was there, and with the new one if that has another key. It may change
+// the region column: it then gives the row away, and the other region has the row when it has this change.
 //
 // The trigger is not ENABLE ALWAYS: an apply worker brings what was checked where it was written.
 #include <array>
@@ -36,8 +36,8 @@ struct Enforced {
 AttrNumber existing_column(Relation relation, const char* name) {
   const int number = SPI_fnumber(RelationGetDescr(relation), name);
   if (number > 0) return static_cast<AttrNumber>(number);
-  ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN), errmsg("table \"%s\" has no column \"%s\"",
-                                                            RelationGetRelationName(relation), name),
+  ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
+                  errmsg("table \"%s\" has no column \"%s\"", RelationGetRelationName(relation), name),
                   errhint("Name the key column as the first argument of enforce_home().")));
   pg_unreachable();
 }
@@ -70,11 +70,10 @@ SPIPlanPtr prepare_parent(const char* reference, Relation child, Oid column) {
   if (list_length(names) < 2 || list_length(names) > 3)
     refuse_argument(reference, "Write the parent's key as table.column or schema.table.column.");
   const bool qualified = list_length(names) == 3;
-  const char* const schema =
-      qualified ? strVal(linitial(names)) : get_namespace_name(RelationGetNamespace(child));
+  const char* const schema = qualified ? strVal(linitial(names)) : get_namespace_name(RelationGetNamespace(child));
   const char* const table = strVal(list_nth(names, qualified ? 1 : 0));
-  const Oid parent = RangeVarGetRelid(makeRangeVar(const_cast<char*>(schema), const_cast<char*>(table), -1),
-                                      AccessShareLock, false);
+  const Oid parent =
+      RangeVarGetRelid(makeRangeVar(const_cast<char*>(schema), const_cast<char*>(table), -1), AccessShareLock, false);
   const Relation relation = table_open(parent, NoLock);
   const char* const key = strVal(llast(names));
   (void)existing_column(relation, key);
@@ -127,8 +126,7 @@ void read_option(Enforced* enforced, const char* option, Relation relation) {
 void free_parent(void* plan) { SPI_freeplan(static_cast<SPIPlanPtr>(plan)); }
 
 Enforced* compile(FunctionCallInfo fcinfo, const Trigger* trigger, Relation relation) {
-  if (trigger->tgnargs == 0)
-    refuse_argument("", "Name the key column: enforce_home('user_id').");
+  if (trigger->tgnargs == 0) refuse_argument("", "Name the key column: enforce_home('user_id').");
   const MemoryContext context = fcinfo->flinfo->fn_mcxt;
   auto* const enforced = static_cast<Enforced*>(MemoryContextAllocZero(context, sizeof(Enforced)));
   enforced->key = existing_column(relation, trigger->tgargs[0]);
@@ -165,15 +163,14 @@ RowKey key_of_row(Enforced* enforced, HeapTuple row, Relation relation, MemoryCo
   const TupleDesc descriptor = RelationGetDescr(relation);
   const Datum value = heap_getattr(row, enforced->key, descriptor, &is_null);
   if (is_null) {
-    ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-                    errmsg("column \"%s\" of table \"%s\" is NULL, so the row has no home",
-                           NameStr(TupleDescAttr(descriptor, enforced->key - 1)->attname),
-                           RelationGetRelationName(relation)),
-                    errhint("Give the key before the row is written.")));
+    ereport(ERROR,
+            (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+             errmsg("column \"%s\" of table \"%s\" is NULL, so the row has no home",
+                    NameStr(TupleDescAttr(descriptor, enforced->key - 1)->attname), RelationGetRelationName(relation)),
+             errhint("Give the key before the row is written.")));
   }
   RowKey found{};
-  found.key = enforced->parent == nullptr ? key_text(&enforced->format, value)
-                                          : key_of_parent(enforced, value, caller);
+  found.key = enforced->parent == nullptr ? key_text(&enforced->format, value) : key_of_parent(enforced, value, caller);
   if (enforced->region == 0) return found;
   const Datum region = heap_getattr(row, enforced->region, descriptor, &is_null);
   if (is_null) return found;
@@ -183,8 +180,7 @@ RowKey key_of_row(Enforced* enforced, HeapTuple row, Relation relation, MemoryCo
   found.region = OidOutputFunctionCall(output, region);
   if (!is_home_region(found.region)) {
     ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                    errmsg("\"%s\" is not a home region", found.region.data()),
-                    errhint("See meridian.home_regions.")));
+                    errmsg("\"%s\" is not a home region", found.region.data()), errhint("See meridian.home_regions.")));
   }
   return found;
 }
@@ -220,11 +216,11 @@ void refuse(const Enforced& enforced, const Home& home, std::string_view key, Re
   const char* const detail = describe(home, server, key, relation);
   const char* const shown = pnstrdup(key.data(), std::min<std::size_t>(key.size(), 64));
   if (moves) {
-    ereport(level, (errcode(errcode_home_moves),
-                    errmsg("key \"%s\" moves from region \"%s\" to \"%s\" and cannot be written now", shown,
-                           home.region.text, home.target.text),
-                    errdetail_internal("%s", detail),
-                    errhint("Try again in a moment, in region \"%s\".", home.target.text)));
+    ereport(level,
+            (errcode(errcode_home_moves),
+             errmsg("key \"%s\" moves from region \"%s\" to \"%s\" and cannot be written now", shown, home.region.text,
+                    home.target.text),
+             errdetail_internal("%s", detail), errhint("Try again in a moment, in region \"%s\".", home.target.text)));
   } else {
     ereport(level, (errcode(errcode_not_home),
                     errmsg("the home of key \"%s\" is region \"%s\", and this is \"%s\"", shown, home.region.text,

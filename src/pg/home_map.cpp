@@ -71,9 +71,8 @@ Size pins_offset() { return writers_offset() + MAXALIGN(sizeof(pg_atomic_uint64)
 void begin_generation() { pg_atomic_fetch_add_u64(&shared->generation, 1); }
 
 [[noreturn]] void report_not_loaded() {
-  ereport(ERROR,
-          (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("meridian was not loaded at server start"),
-           errhint("Add meridian to shared_preload_libraries and restart the server.")));
+  ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("meridian was not loaded at server start"),
+                  errhint("Add meridian to shared_preload_libraries and restart the server.")));
   pg_unreachable();
 }
 
@@ -335,14 +334,11 @@ std::string_view by_rule(const HomeMap& map, std::string_view key) {
 Home judge(const View& view, std::string_view key, std::string_view pinned, std::uint64_t pinned_in,
            std::string_view named) {
   Home home{};
-  home.source = !pinned.empty()  ? Home::Source::directory
-                : !named.empty() ? Home::Source::column
-                                 : Home::Source::rule;
+  home.source = !pinned.empty() ? Home::Source::directory : !named.empty() ? Home::Source::column : Home::Source::rule;
   home.epoch = pinned.empty() ? view.map_epoch : pinned_in;
   home.modulo = view.now.rule() == HomeRule::modulo;
-  const std::string_view unpinned = !named.empty() || (!pinned.empty() && !is_moving_key(view, key))
-                                        ? named
-                                        : by_rule(view.now, key);
+  const std::string_view unpinned =
+      !named.empty() || (!pinned.empty() && !is_moving_key(view, key)) ? named : by_rule(view.now, key);
   const std::string_view before = pinned.empty() ? unpinned : pinned;
   std::string_view after = before;
   if (is_moving_key(view, key)) {
@@ -435,11 +431,10 @@ void on_transaction_event(XactEvent event) {
     case XACT_EVENT_PRE_PREPARE:
       // It would commit without this callback.
       if (changed_here || writing_here) {
-        ereport(ERROR,
-                (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                 errmsg("cannot PREPARE a transaction that has %s", changed_here ? "changed the homes of keys"
-                                                                                 : "written a key with a home region"),
-                 errhint("Commit it in one step: a key whose home moves waits for it.")));
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                        errmsg("cannot PREPARE a transaction that has %s",
+                               changed_here ? "changed the homes of keys" : "written a key with a home region"),
+                        errhint("Commit it in one step: a key whose home moves waits for it.")));
       }
       break;
     default:

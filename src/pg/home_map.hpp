@@ -18,8 +18,8 @@ struct RegionName {
 /// Where a key's writes belong.
 struct Home {
   enum class Source { none, directory, column, rule };
-  RegionName region;  ///< empty: the map has no region that takes the key
-  RegionName target;  ///< where the key moves to now; empty if it does not move
+  RegionName region;    ///< empty: the map has no region that takes the key
+  RegionName target;    ///< where the key moves to now; empty if it does not move
   std::uint64_t epoch;  ///< of the change that gave it this home; while it moves, of that change
   Source source;
   bool modulo;    ///< the map's rule

@@ -7,8 +7,8 @@
 
 #include <algorithm>
 
-#include "core/home_map.hpp"
 #include "core/error.hpp"
+#include "core/home_map.hpp"
 #include "pg/setup/mesh.hpp"
 #include "pg/setup/tasks.hpp"
 
@@ -200,8 +200,7 @@ void Rehome::plan_map(const std::vector<std::string>& arguments, Map* map) {
 }
 
 void Rehome::require_unpinned(const std::string& region) {
-  const Rows pinned =
-      nodes_.front()->db.query("SELECT count(*) FROM meridian.home_pin WHERE region = $1", {region});
+  const Rows pinned = nodes_.front()->db.query("SELECT count(*) FROM meridian.home_pin WHERE region = $1", {region});
   if (pinned.text(0, 0) == "0") return;
   throw SetupError("2BP01", pinned.text(0, 0) + " keys are pinned to region \"" + region + "\"", {},
                    "Move them with meridian.rehome(), or let them follow the map with meridian.unpin_home(); see "
