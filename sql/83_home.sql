@@ -40,6 +40,7 @@ CREATE TABLE meridian.home_change (
   regions text[],
   weights integer[],
   lost text[] NOT NULL DEFAULT '{}',
+  lost_after jsonb,
   requested_by text,
   began_at timestamptz NOT NULL DEFAULT now(),
   ended_at timestamptz
@@ -54,6 +55,7 @@ COMMENT ON COLUMN meridian.home_change.rule IS 'Rule of the new map.';
 COMMENT ON COLUMN meridian.home_change.regions IS 'Regions of the new map.';
 COMMENT ON COLUMN meridian.home_change.weights IS 'Their weights.';
 COMMENT ON COLUMN meridian.home_change.lost IS 'Members that were given up by force: what they had accepted and not sent is lost.';
+COMMENT ON COLUMN meridian.home_change.lost_after IS 'Of each of these, the last position in its WAL that the member that asked for the change had applied.';
 COMMENT ON COLUMN meridian.home_change.requested_by IS 'The role that asked for it.';
 COMMENT ON COLUMN meridian.home_change.began_at IS 'When this member heard of it first.';
 COMMENT ON COLUMN meridian.home_change.ended_at IS 'When it became final here.';
@@ -105,7 +107,7 @@ COMMENT ON COLUMN meridian.home_regions.pinned_keys IS 'Keys that the directory 
 GRANT SELECT ON meridian.home_regions TO PUBLIC;
 
 CREATE VIEW meridian.rehome_status AS
-  SELECT epoch, state, kind, key, region, regions, weights, rule, lost, requested_by, began_at, ended_at
+  SELECT epoch, state, kind, key, region, regions, weights, rule, lost, lost_after, requested_by, began_at, ended_at
     FROM meridian.home_change;
 COMMENT ON VIEW meridian.rehome_status IS 'Changes of homes as this member knows them: the one that is in progress has state moving.';
 COMMENT ON COLUMN meridian.rehome_status.epoch IS 'Number of the change.';
@@ -117,6 +119,7 @@ COMMENT ON COLUMN meridian.rehome_status.regions IS 'Regions of the new map.';
 COMMENT ON COLUMN meridian.rehome_status.weights IS 'Their weights.';
 COMMENT ON COLUMN meridian.rehome_status.rule IS 'Rule of the new map.';
 COMMENT ON COLUMN meridian.rehome_status.lost IS 'Members that were given up by force.';
+COMMENT ON COLUMN meridian.rehome_status.lost_after IS 'Of each of these, how far its writes had come: what it accepted later is lost, or comes back as concurrent writes.';
 COMMENT ON COLUMN meridian.rehome_status.requested_by IS 'The role that asked for it.';
 COMMENT ON COLUMN meridian.rehome_status.began_at IS 'When this member heard of it first.';
 COMMENT ON COLUMN meridian.rehome_status.ended_at IS 'When it became final here.';
@@ -162,7 +165,7 @@ REVOKE ALL ON FUNCTION meridian.decide_home_change(text[], boolean) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION meridian.decide_home_change(text[], boolean) TO meridian_admin;
 
 CREATE FUNCTION meridian.prepare_home(epoch bigint, kind text, key text, region text, rule text, regions text[], weights integer[],
-                                      lost text[], requested_by text) RETURNS void
+                                      lost text[], lost_after jsonb, requested_by text) RETURNS void
   LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -176,13 +179,13 @@ BEGIN
   IF EXISTS (SELECT FROM meridian.home_change c WHERE c.epoch > prepare_home.epoch) THEN
     RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state', MESSAGE = 'a later change of homes is known here';
   END IF;
-  INSERT INTO meridian.home_change (epoch, state, kind, key, region, rule, regions, weights, lost, requested_by)
-    VALUES ($1, 'moving', $2, $3, $4, $5, $6, $7, $8, $9);
+  INSERT INTO meridian.home_change (epoch, state, kind, key, region, rule, regions, weights, lost, lost_after, requested_by)
+    VALUES ($1, 'moving', $2, $3, $4, $5, $6, $7, $8, $9, $10);
 END
 $$;
-COMMENT ON FUNCTION meridian.prepare_home(bigint, text, text, text, text, text[], integer[], text[], text) IS 'Step: from its commit on, keys that the change moves are not written here.';
-REVOKE ALL ON FUNCTION meridian.prepare_home(bigint, text, text, text, text, text[], integer[], text[], text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION meridian.prepare_home(bigint, text, text, text, text, text[], integer[], text[], text) TO meridian_admin;
+COMMENT ON FUNCTION meridian.prepare_home(bigint, text, text, text, text, text[], integer[], text[], jsonb, text) IS 'Step: from its commit on, keys that the change moves are not written here.';
+REVOKE ALL ON FUNCTION meridian.prepare_home(bigint, text, text, text, text, text[], integer[], text[], jsonb, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.prepare_home(bigint, text, text, text, text, text[], integer[], text[], jsonb, text) TO meridian_admin;
 
 CREATE FUNCTION meridian.wait_for_home_writers() RETURNS void
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'meridian_wait_for_home_writers';
@@ -209,6 +212,8 @@ BEGIN
     INSERT INTO meridian.home_map AS m (epoch, rule, regions, weights)
       VALUES ($1, change.rule, change.regions, change.weights)
       ON CONFLICT (only_row) DO UPDATE SET epoch = EXCLUDED.epoch, rule = EXCLUDED.rule, regions = EXCLUDED.regions, weights = EXCLUDED.weights;
+    -- Only a region that was given up by force has pinned keys when it is dropped.
+    UPDATE meridian.home_pin p SET region = NULL, epoch = $1 WHERE p.region <> ALL (change.regions);
   ELSIF outcome = 'done' THEN
     INSERT INTO meridian.home_pin AS p (key, region, epoch) VALUES (change.key, change.region, $1)
       ON CONFLICT (key) DO UPDATE SET region = EXCLUDED.region, epoch = EXCLUDED.epoch;
@@ -219,26 +224,38 @@ COMMENT ON FUNCTION meridian.finish_home(bigint, text) IS 'Step: commit or abort
 REVOKE ALL ON FUNCTION meridian.finish_home(bigint, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION meridian.finish_home(bigint, text) TO meridian_admin;
 
-CREATE FUNCTION meridian.home_knowledge()
-  RETURNS TABLE (epoch bigint, final boolean, state text, kind text, lost text[])
+CREATE FUNCTION meridian.home_standing()
+  RETURNS TABLE (epoch bigint, final boolean, lost text[])
   LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-  SELECT c.epoch, c.state <> 'moving', c.state, c.kind, c.lost FROM meridian.home_change c ORDER BY c.epoch DESC LIMIT 1
+  SELECT COALESCE(c.epoch, 0), COALESCE(c.state <> 'moving', true), COALESCE(c.lost, '{}')
+    FROM (SELECT max(h.epoch) FROM meridian.home_change h) last(epoch) LEFT JOIN meridian.home_change c USING (epoch)
 $$;
-COMMENT ON FUNCTION meridian.home_knowledge() IS 'Step: the last change of homes that this member knows; no row if there was none.';
-REVOKE ALL ON FUNCTION meridian.home_knowledge() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION meridian.home_knowledge() TO meridian_admin;
+COMMENT ON FUNCTION meridian.home_standing() IS 'Step: the last change of homes that this member knows, and whether it is over; 0 if there was none.';
+REVOKE ALL ON FUNCTION meridian.home_standing() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.home_standing() TO meridian_admin;
 
-CREATE FUNCTION meridian.export_homes() RETURNS jsonb
-  LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+CREATE FUNCTION meridian.export_homes(epoch bigint, final boolean) RETURNS jsonb
+  LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp
 AS $$
   SELECT jsonb_build_object('map', (SELECT COALESCE(jsonb_agg(m), '[]') FROM meridian.home_map m),
                             'pins', (SELECT COALESCE(jsonb_agg(p), '[]') FROM meridian.home_pin p),
                             'changes', (SELECT COALESCE(jsonb_agg(c), '[]') FROM meridian.home_change c))
+    FROM meridian.home_standing() s WHERE (s.epoch, s.final) > ($1, $2)
 $$;
-COMMENT ON FUNCTION meridian.export_homes() IS 'Step: all that this member knows of homes, for one that joins or comes back.';
-REVOKE ALL ON FUNCTION meridian.export_homes() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION meridian.export_homes() TO meridian_admin;
+COMMENT ON FUNCTION meridian.export_homes(bigint, boolean) IS 'Step: all that this member knows of homes, if that is more than the caller knows.';
+REVOKE ALL ON FUNCTION meridian.export_homes(bigint, boolean) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.export_homes(bigint, boolean) TO meridian_admin;
+
+CREATE FUNCTION meridian.homes_confirmed() RETURNS boolean
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'meridian_homes_confirmed';
+COMMENT ON FUNCTION meridian.homes_confirmed() IS 'Whether this server has asked the other members about the homes of keys since it started or was promoted. Until then it writes no key with a home region.';
+
+CREATE FUNCTION meridian.confirm_homes() RETURNS void
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'meridian_confirm_homes';
+COMMENT ON FUNCTION meridian.confirm_homes() IS 'Lets this server write the keys of its region although the other members could not be asked. If they have taken keys by force, those then have two homes.';
+REVOKE ALL ON FUNCTION meridian.confirm_homes() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.confirm_homes() TO meridian_admin;
 
 CREATE FUNCTION meridian.adopt_homes(homes jsonb) RETURNS boolean
   LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -248,10 +265,10 @@ DECLARE
   theirs record;
 BEGIN
   LOCK TABLE meridian.home_change IN EXCLUSIVE MODE;
-  SELECT COALESCE(max(c.epoch), 0) AS epoch, COALESCE(bool_and(c.state <> 'moving'), true) AS final INTO ours FROM meridian.home_change c;
-  SELECT COALESCE(max(c.epoch), 0) AS epoch, COALESCE(bool_and(c.state <> 'moving'), true) AS final INTO theirs
-    FROM jsonb_populate_recordset(NULL::meridian.home_change, homes -> 'changes') c;
-  IF (theirs.epoch, theirs.final) <= (ours.epoch, ours.final) THEN
+  SELECT t.epoch, t.final INTO ours FROM meridian.home_standing() t;
+  SELECT c.epoch, c.state <> 'moving' AS final INTO theirs
+    FROM jsonb_populate_recordset(NULL::meridian.home_change, homes -> 'changes') c ORDER BY c.epoch DESC LIMIT 1;
+  IF NOT FOUND OR (theirs.epoch, theirs.final) <= (ours.epoch, ours.final) THEN
     RETURN false;
   END IF;
   DELETE FROM meridian.home_change;
@@ -310,6 +327,12 @@ CREATE FUNCTION meridian.unpin_home(key text) RETURNS bigint
 COMMENT ON FUNCTION meridian.unpin_home(text) IS 'Lets a key follow the map again; moves it if that is another home.';
 REVOKE ALL ON FUNCTION meridian.unpin_home(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION meridian.unpin_home(text) TO meridian_admin;
+
+CREATE FUNCTION meridian.take_home(what text, region text DEFAULT NULL, force boolean DEFAULT false) RETURNS bigint
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'meridian_take_home';
+COMMENT ON FUNCTION meridian.take_home(text, text, boolean) IS 'Takes a key to a region (NULL: that of this node), or, if what is the name of a home region, drops that region and its pins. With force, without the members that cannot be reached: those must be down, or a key has two homes for a while. What they had accepted and not sent is lost; see meridian.rehome_status.';
+REVOKE ALL ON FUNCTION meridian.take_home(text, text, boolean) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.take_home(text, text, boolean) TO meridian_admin;
 
 CREATE FUNCTION meridian.finish_rehoming() RETURNS text
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'meridian_finish_rehoming';

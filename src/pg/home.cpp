@@ -4,6 +4,7 @@
 #include "pg/errors.hpp"
 #include "pg/home_key.hpp"
 #include "pg/home_map.hpp"
+#include "pg/registry.hpp"
 #include "pg/settings.hpp"
 #include "pg/support/function.hpp"
 
@@ -66,10 +67,18 @@ const char* reason_of(const Home& home) {
   pg_unreachable();
 }
 
+[[noreturn]] void report_down(const char* region, const char* node) {
+  ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
+                  errmsg("the primary of region \"%s\", \"%s\", does not answer", region, node),
+                  errhint("Try again when it is back or a standby of it has been promoted; see meridian.nodes.")));
+  pg_unreachable();
+}
+
 Datum route(FunctionCallInfo fcinfo, const RegionName& region, const char* reason) {
   RegionServer server;
   if (!find_region_server(region.view(), &server)) report_no_server(region.text);
-  Datum values[] = {CStringGetTextDatum(server.node), CStringGetTextDatum(server.dsn), CStringGetTextDatum(region.text),
+  if (server.down) report_down(region.text, server.node);
+  Datum values[] = {readable_text(server.node), readable_text(server.dsn), CStringGetTextDatum(region.text),
                     CStringGetTextDatum(reason)};
   bool nulls[] = {false, server.dsn[0] == '\0', false, false};
   return HeapTupleGetDatum(heap_form_tuple(cached_row_type(fcinfo), values, nulls));

@@ -11,13 +11,20 @@
 // committed, looks at the places afterwards: a transaction that may have decided by the old copy is there, and is
 // waited for. When it has ended, what it wrote is visible and in WAL.
 //
+// The gate. While a server was away, the others may have taken its keys by force, and a standby that is promoted may
+// lack the last changes. So a primary writes keys only when it has asked the others on its present timeline
+// (setup/membership.cpp); shared memory forgets that with a restart.
+//
 // The lock guards the copy. It is held for a look-up, or while a copy is published, and never across I/O.
 #include "pg/home_map.hpp"
 
 #include "core/pin_table.hpp"
 #include "core/rehome.hpp"
 #include "pg/catalog.hpp"
+#include "pg/errors.hpp"
 #include "pg/home_key.hpp"
+#include "pg/keeper.hpp"
+#include "pg/registry.hpp"
 #include "pg/setup/conninfo.hpp"
 #include "pg/support/compat.hpp"
 #include "pg/support/function.hpp"
@@ -42,6 +49,7 @@ struct View {
   RegionName self;
   int servers;
   RegionName server_regions[max_home_regions];
+  std::int32_t server_members[max_home_regions];
   RegionServer region_servers[max_home_regions];
 };
 static_assert(std::is_trivially_copyable_v<View>);
@@ -50,7 +58,9 @@ struct Shared {
   LWLock lock;
   pg_atomic_uint64 generation;  ///< of the tables, from 1
   pg_atomic_uint32 relation;    ///< oid of home_map that the copy was read from
-  std::uint64_t loaded;         ///< the generation of the copy; 0: none
+  pg_atomic_uint32 confirmed;   ///< the timeline on which the other members were asked; 0: not yet
+  ConditionVariable was_confirmed;
+  std::uint64_t loaded;  ///< the generation of the copy; 0: none
   View view;
 };
 
@@ -197,7 +207,6 @@ enum MemberColumn : AttrNumber { member_id = 1, member_name, member_region, memb
 /// The member with the smallest number serves its region.
 void read_members(View* view) {
   const std::int32_t self = own_member();
-  std::int32_t serving[max_home_regions] = {};
   Rows rows = open_rows(Table::member);
   while (next_row(&rows)) {
     bool is_null = false;
@@ -209,10 +218,10 @@ void read_members(View* view) {
     if (at == static_cast<int>(max_home_regions)) continue;
     if (at == view->servers) {
       ++view->servers;
-    } else if (serving[at] < id) {
+    } else if (view->server_members[at] < id) {
       continue;
     }
-    serving[at] = id;
+    view->server_members[at] = id;
     set_name(&view->server_regions[at], region);
     RegionServer* const server = &view->region_servers[at];
     *server = {};
@@ -345,6 +354,8 @@ Home judge(const View& view, std::string_view key, std::string_view pinned, std:
     after = view.moving_to.view().empty() ? unpinned : view.moving_to.view();
   } else if (view.map_moves && home.source == Home::Source::rule) {
     after = by_rule(view.next, key);
+  } else if (view.map_moves && view.next.find(before) == HomeMap::nowhere) {
+    after = by_rule(view.next, key);  // its region is dropped by force
   }
   set_name(&home.region, before);
   if (before.empty()) home.source = Home::Source::none;
@@ -387,14 +398,37 @@ Home find_home(std::string_view key, std::string_view named) {
   }
 }
 
+namespace {
+
+/// Puts in the server that writes for the member now, if the prober knows it.
+void follow_failover(std::int32_t member, RegionServer* server) {
+  const RegionServer known = *server;
+  read_topology([&](const Topology& topology) {
+    *server = known;
+    for (int i = 0; i < topology.count; ++i) {
+      const RouteServer& probed = topology.routes[i];
+      if (probed.member != member || !probed.writes) continue;
+      server->down = probed.health == Health::down;
+      const ServerDetail& detail = topology.details[i];
+      strlcpy(server->node, detail.name, sizeof server->node);
+      if (probed.has_address) strlcpy(server->dsn, detail.address, sizeof server->dsn);
+      return;
+    }
+  });
+}
+
+}  // namespace
+
 bool find_region_server(std::string_view region, RegionServer* server) {
   lock_copy();
   const View& view = shared->view;
   int at = 0;
   while (at < view.servers && view.server_regions[at].view() != region) ++at;
   const bool found = at < view.servers;
+  const std::int32_t member = found ? view.server_members[at] : 0;
   if (found) *server = view.region_servers[at];
   LWLockRelease(&shared->lock);
+  if (found) follow_failover(member, server);
   return found;
 }
 
@@ -417,6 +451,27 @@ bool is_home_region(std::string_view region) {
 namespace {
 
 pg_atomic_uint64* own_place() { return &writers[compat::backend_index()]; }
+
+/// How long a write waits for the worker that asks the other members.
+constexpr int patience_ms = 10'000;
+
+void await_confirmation() {
+  const bool asking = wake_keeper();
+  const TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), asking ? patience_ms : 0);
+  ConditionVariablePrepareToSleep(&shared->was_confirmed);
+  while (!homes_confirmed()) {
+    const long left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+    if (left_ms <= 0) {
+      ereport(ERROR, (errcode(errcode_home_unconfirmed),
+                      errmsg("this server has not heard from the other members since it started"),
+                      errdetail("They may have taken its keys meanwhile."),
+                      errhint("It asks them again and again. If they are gone for good, drop them with "
+                              "meridian.drop_node(), or call meridian.confirm_homes().")));
+    }
+    ConditionVariableTimedSleep(&shared->was_confirmed, left_ms, PG_WAIT_EXTENSION);
+  }
+  ConditionVariableCancelSleep();
+}
 
 void on_transaction_event(XactEvent event) {
   switch (event) {
@@ -453,9 +508,21 @@ extern "C" void meridian_home_at_invalidation(Datum, Oid relation) {
 
 }  // namespace
 
+bool homes_confirmed() {
+  return shared != nullptr && !RecoveryInProgress() &&
+         pg_atomic_read_u32(&shared->confirmed) == GetWALInsertionTimeLine();
+}
+
+void confirm_homes() {
+  if (shared == nullptr) report_not_loaded();
+  pg_atomic_write_u32(&shared->confirmed, GetWALInsertionTimeLine());
+  ConditionVariableBroadcast(&shared->was_confirmed);
+}
+
 void begin_home_write() {
   if (writing_here) return;
   if (shared == nullptr) report_not_loaded();
+  if (!homes_confirmed()) await_confirmation();
   VirtualTransactionId transaction;
   GET_VXID_FROM_PGPROC(transaction, *MyProc);
   static_assert(sizeof transaction == sizeof(std::uint64_t));
@@ -485,6 +552,8 @@ void home_map_shmem_init() {
     LWLockInitialize(&shared->lock, LWLockNewTrancheId());
     pg_atomic_init_u64(&shared->generation, 1);
     pg_atomic_init_u32(&shared->relation, InvalidOid);
+    pg_atomic_init_u32(&shared->confirmed, 0);
+    ConditionVariableInit(&shared->was_confirmed);
     shared->loaded = 0;
     for (int i = 0; i < MaxBackends; ++i) pg_atomic_init_u64(&writers[i], 0);
     pins.reset();
@@ -507,6 +576,17 @@ MERIDIAN_FUNCTION(meridian_note_home_change)
   // Whoever goes on after this commit must be able to rely on it.
   ForceSyncCommit();
   PG_RETURN_POINTER(nullptr);
+}
+
+/// meridian.homes_confirmed() returns boolean
+MERIDIAN_FUNCTION(meridian_homes_confirmed)
+{ PG_RETURN_BOOL(meridian::pg::homes_confirmed()); }
+
+/// meridian.confirm_homes() returns void
+MERIDIAN_FUNCTION(meridian_confirm_homes)
+{
+  meridian::pg::confirm_homes();
+  PG_RETURN_VOID();
 }
 
 /// meridian.wait_for_home_writers() returns void

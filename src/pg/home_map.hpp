@@ -36,10 +36,12 @@ Home find_home(std::string_view key, std::string_view column = {});
 struct RegionServer {
   static constexpr std::size_t longest_dsn = 1023;
   char node[NAMEDATALEN];
-  char dsn[longest_dsn + 1];  ///< without passwords; empty if it is too long to be kept
+  char dsn[longest_dsn + 1];  ///< without secrets; empty if it is too long to be kept
+  bool down;                  ///< it was probed and does not answer
 };
 
-/// The primary that serves a region: the member with the smallest number. False if the region has none.
+/// The primary of the member that serves a region, the one with the smallest number: as the prober has found it, or
+/// else by the member's connection string. False if the region has no member.
 bool find_region_server(std::string_view region, RegionServer* server);
 
 /// The region of this member; empty if it is none.
@@ -49,8 +51,14 @@ RegionName own_region();
 bool is_home_region(std::string_view region);
 
 /// To be called before find_home() by whoever is going to write the key in this transaction: a change of homes waits
-/// for its end. Such a transaction cannot be prepared.
+/// for its end. Such a transaction cannot be prepared. Raises MD052 if this server cannot know, since it started or was
+/// promoted, whether its keys were taken by others meanwhile.
 void begin_home_write();
+
+/// Whether this server has asked the other members since it started, or became primary.
+bool homes_confirmed();
+/// It has.
+void confirm_homes();
 
 /// Registers the callbacks. Called once, by `_PG_init`.
 void register_home_callbacks();

@@ -93,6 +93,7 @@ extern "C" void meridian_shmem_startup() {
 
 void init_module() {
   define_settings();
+  register_home_callbacks();
   register_identity_callbacks();
   register_catalog_callbacks();
   register_plan_callbacks();
@@ -100,7 +101,6 @@ void init_module() {
   register_slot_callbacks();
   register_token_callbacks();
   register_heartbeat_callbacks();
-  register_home_callbacks();
   install_read_after_hooks();
   if (!process_shared_preload_libraries_in_progress) return;
   next_shmem_request_hook = shmem_request_hook;

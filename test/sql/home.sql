@@ -20,6 +20,7 @@ SELECT meridian.local_region();
 SELECT meridian.home_region(NULL::text) IS NULL AS strict;
 
 -- the same homes for ever
+SELECT meridian.confirm_homes();
 INSERT INTO meridian.home_map (epoch, rule, regions, weights) VALUES (1, 'hash', '{us,eu,ap}', '{1,2,5}');
 SELECT array_agg(meridian.home_region(i::text) ORDER BY i), array_agg(meridian.home_region(i) ORDER BY i) = array_agg(meridian.home_region(i::text) ORDER BY i) AS same
   FROM generate_series(0, 11) i;
@@ -143,5 +144,5 @@ DROP TABLE account, orders, line, soft, misused;
 DELETE FROM meridian.home_change;
 DELETE FROM meridian.home_pin;
 DELETE FROM meridian.home_map;
-DELETE FROM meridian.member;
-DELETE FROM meridian.local_member;
+\set include :source '/sql/include/leave.psql'
+\i :include

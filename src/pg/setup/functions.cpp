@@ -5,6 +5,7 @@
 #include "core/stream.hpp"
 #include "pg/errors.hpp"
 #include "pg/home_key.hpp"
+#include "pg/home_map.hpp"
 #include "pg/setup/conninfo.hpp"
 #include "pg/setup/job.hpp"
 #include "pg/support/function.hpp"
@@ -331,6 +332,18 @@ MERIDIAN_FUNCTION(meridian_unpin_home)
 {
   using namespace meridian::pg::setup;
   return change_homes("unpin", checked_key(PG_GETARG_TEXT_PP(0)), nullptr);
+}
+
+MERIDIAN_FUNCTION(meridian_take_home)
+{
+  using namespace meridian::pg::setup;
+  if (PG_ARGISNULL(0) || PG_ARGISNULL(2)) PG_RETURN_NULL();
+  refuse_recovery();
+  const char* const dsn = own_dsn();
+  const char* const region =
+      PG_ARGISNULL(1) ? pstrdup(meridian::pg::own_region().text) : checked_region(PG_GETARG_TEXT_PP(1));
+  const char* const texts[] = {dsn, "take", checked_key(PG_GETARG_TEXT_PP(0)), region, PG_GETARG_BOOL(2) ? "t" : "f"};
+  return count_of(run_task(Task::rehome, InvalidOid, texts, 5));
 }
 
 MERIDIAN_FUNCTION(meridian_finish_rehoming)

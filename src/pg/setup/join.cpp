@@ -247,7 +247,7 @@ void Join::become_member() {
   add_member(*here_, me_);
   attach_tables();
   here_->db.query("SELECT meridian.adopt_homes($1)",
-                  {mesh_->nodes().front()->db.query("SELECT meridian.export_homes()").text(0, 0)});
+                  {mesh_->nodes().front()->db.query("SELECT meridian.export_homes(-1, false)").text(0, 0)});
   here_->db.query("COMMIT");
 }
 

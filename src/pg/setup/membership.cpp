@@ -3,10 +3,15 @@
 // worker asks each peer; if one of the same mesh does not know this member, meridian.note_dropped() says so in the log
 // and in meridian.alarms and disables the subscriptions.
 //
+// The same worker asks what became of the homes of keys while this server was away, and takes over what the others know
+// more (home_map.cpp).
+//
 // The worker is one of its own, because connecting to a server that is down takes its time; there is at most one.
 
 #include "pg/setup/membership.hpp"
 
+#include "pg/home_map.hpp"
+#include "pg/identity.hpp"
 #include "pg/setup/mesh.hpp"
 #include "pg/support/function.hpp"
 #include "pg/support/worker.hpp"
@@ -74,33 +79,57 @@ char* read_own_dsn() {
   return dsn;
 }
 
-/// True if a peer, of the same mesh, does not know the member.
-bool is_forgotten_by(Session& session, const Member& peer, int self, const std::string& mesh) {
+/// What a peer says of this member.
+struct Answer {
+  bool heard = false;
+  bool forgotten = false;
+  bool confirmed = false;  ///< the peer itself knows that its homes are up to date
+  Value homes;             ///< what it knows of homes, if that is more than is known here
+};
+
+Answer ask(Session& session, Connection& here, const Member& peer, const std::string& self, const std::string& mesh) {
+  Answer answer;
   try {
     Connection there(session, node_label(peer.name), peer.dsn);
+    const Rows known = here.query("SELECT epoch, final FROM meridian.home_standing()");
     const Rows rows = there.query(
-        "SELECT EXISTS (SELECT FROM meridian.member WHERE id = $1) FROM meridian.local_member WHERE mesh = $2",
-        {std::to_string(self), mesh});
-    return rows.count() > 0 && !rows.boolean(0, 0);
+        "SELECT EXISTS (SELECT FROM meridian.member WHERE id = $1), meridian.homes_confirmed(), "
+        "meridian.export_homes($3, $4) FROM meridian.local_member WHERE mesh = $2",
+        {self, mesh, known.text(0, 0), known.text(0, 1)});
+    if (rows.count() > 0) answer = {true, !rows.boolean(0, 0), rows.boolean(0, 1), rows.value(0, 2)};
   } catch (const Stopped&) {
     throw;
   } catch (const SetupError&) {
-    return false;  // it is down, and may yet know us
+    // It is down, and may yet know us.
   }
+  return answer;
+}
+
+/// A member that has asked the others itself knows all; else all must have been heard (core/rehome.hpp).
+void ask_peers(Session& session, Connection& here) {
+  const Rows self = here.query("SELECT member, mesh FROM meridian.local_member");
+  if (self.count() == 0) return;
+  bool all_heard = true;
+  bool confirmed = false;
+  for (const Member& peer : read_members(here)) {
+    if (peer.id == self.integer(0, 0)) continue;
+    const Answer answer = ask(session, here, peer, self.text(0, 0), self.text(0, 1));
+    if (answer.forgotten) {
+      here.query("SELECT meridian.note_dropped($1)", {peer.name});
+      return;
+    }
+    all_heard = all_heard && answer.heard;
+    confirmed = confirmed || answer.confirmed;
+    if (answer.homes) here.query("SELECT meridian.adopt_homes($1)", {answer.homes});
+  }
+  if (all_heard || confirmed) here.query("SELECT meridian.confirm_homes()");
 }
 
 void ask_peers(const char* own_dsn) {
   Session session(Request(), nullptr);
   try {
     Connection here(session, "this node", own_dsn);
-    const Rows self = here.query("SELECT member, mesh FROM meridian.local_member");
-    if (self.count() == 0) return;
-    for (const Member& peer : read_members(here)) {
-      if (peer.id == self.integer(0, 0) || !is_forgotten_by(session, peer, self.integer(0, 0), self.text(0, 1)))
-        continue;
-      here.query("SELECT meridian.note_dropped($1)", {peer.name});
-      return;
-    }
+    ask_peers(session, here);
   } catch (const Stopped&) {
     // The server is stopping; the next start asks again.
   } catch (const SetupError& error) {
@@ -122,6 +151,10 @@ void run_check(Datum database) {
 
 void watch_membership() {
   if (!worker_runs() && peer_is_silent()) start_worker();
+}
+
+void watch_homes() {
+  if (!homes_confirmed() && is_member() && !worker_runs()) start_worker();
 }
 
 }  // namespace meridian::pg::setup

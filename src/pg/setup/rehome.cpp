@@ -3,7 +3,7 @@
 //
 // The worker is the coordinator; the lock of the mesh sees to it that there is one. Before a change of its own it
 // finishes one that was interrupted. A failure before the first commit aborts the change, one after it is completed by
-// the next call.
+// the next call. With force, members that cannot be reached take no part.
 
 #include <algorithm>
 
@@ -16,6 +16,9 @@ namespace meridian::pg::setup {
 namespace {
 
 using namespace std::chrono_literals;
+
+constexpr auto confirmation_limit = 20s;
+constexpr milliseconds confirmation_poll = 100ms;
 
 /// A row of meridian.home_map as the coordinator changes it.
 struct Map {
@@ -76,18 +79,20 @@ class Rehome {
  public:
   explicit Rehome(Session& session) : session_(session) {}
 
-  /// Empty if there is nothing to do.
   std::string run() {
-    const auto& arguments = session_.request().arguments;
-    here_ = connect_here(session_, arguments.at(0), Connection::Origin::mesh);
-    mesh_ = std::make_unique<Mesh>(session_, *here_);
-    mesh_->require_agreement();
+    arguments_ = session_.request().arguments;
+    forced_ = arguments_.at(1) == "take" && arguments_.at(4) == "t";
+    here_ = connect_here(session_, arguments_.at(0), Connection::Origin::mesh);
+    mesh_ = std::make_unique<Mesh>(session_, *here_, forced_ ? Mesh::Absent::skip : Mesh::Absent::refuse);
+    if (!forced_) mesh_->require_agreement();
+    await_confirmed();
     order_members();
     const std::string finished = finish_interrupted();
-    if (arguments.at(1) == "finish") return finished;
+    if (arguments_.at(1) == "finish") return finished;
     Change change;
-    if (!plan(arguments, &change)) return std::to_string(last_epoch());
+    if (!plan(&change)) return std::to_string(last_epoch());
     change.epoch = last_epoch() + 1;
+    change.lost = mesh_->absent();
     make(change);
     return std::to_string(change.epoch);
   }
@@ -96,8 +101,10 @@ class Rehome {
   void order_members();
   std::int64_t last_epoch();
   std::string finish_interrupted();
-  bool plan(const std::vector<std::string>& arguments, Change* change);
-  void plan_map(const std::vector<std::string>& arguments, Map* map);
+  void await_confirmed();
+  bool plan(Change* change);
+  bool plan_pin(const Value& region, Change* change);
+  void plan_map(Map* map);
   void require_unpinned(const std::string& region);
   void require_member(const std::string& region);
   void make(const Change& change);
@@ -109,17 +116,33 @@ class Rehome {
   std::unique_ptr<Node> here_;
   std::unique_ptr<Mesh> mesh_;
   std::vector<Node*> nodes_;
+  std::vector<std::string> arguments_;
+  bool forced_ = false;
 };
+
+/// A member that has just come back may know less than the others; it asks them by itself.
+void Rehome::await_confirmed() {
+  const auto end = Clock::now() + confirmation_limit;
+  for (const auto& node : mesh_->nodes()) {
+    while (!node->db.query("SELECT meridian.homes_confirmed()").boolean(0, 0)) {
+      if (Clock::now() > end) {
+        throw SetupError("55000", node->db.label() + " has not asked the other members about homes since it started",
+                         {}, "See its log; if members are gone for good, call meridian.confirm_homes() there.");
+      }
+      session_.pause(confirmation_poll);
+    }
+  }
+}
 
 /// By number; members that the last change gave up come last (core/rehome.hpp says why).
 void Rehome::order_members() {
   std::vector<std::string> lost;
   std::int64_t latest = -1;
   for (const auto& node : mesh_->nodes()) {
-    const Rows known = node->db.query("SELECT epoch FROM meridian.home_knowledge()");
-    if (known.count() == 0 || std::stoll(known.text(0, 0)) <= latest) continue;
-    latest = std::stoll(known.text(0, 0));
-    lost = list_of(node->db, "SELECT unnest(lost) FROM meridian.home_knowledge()");
+    const std::int64_t known = std::stoll(node->db.query("SELECT epoch FROM meridian.home_standing()").text(0, 0));
+    if (known <= latest) continue;
+    latest = known;
+    lost = list_of(node->db, "SELECT unnest(lost) FROM meridian.home_standing()");
   }
   for (const auto& node : mesh_->nodes()) nodes_.push_back(node.get());
   std::ranges::stable_partition(
@@ -129,8 +152,8 @@ void Rehome::order_members() {
 std::int64_t Rehome::last_epoch() {
   std::int64_t last = 0;
   for (Node* node : nodes_) {
-    const Rows known = node->db.query("SELECT epoch FROM meridian.home_knowledge()");
-    if (known.count() > 0) last = std::max(last, static_cast<std::int64_t>(std::stoll(known.text(0, 0))));
+    const Rows known = node->db.query("SELECT epoch FROM meridian.home_standing()");
+    last = std::max(last, static_cast<std::int64_t>(std::stoll(known.text(0, 0))));
   }
   return last;
 }
@@ -152,48 +175,52 @@ std::string Rehome::finish_interrupted() {
 }
 
 /// Fills the change. False if it is made already.
-bool Rehome::plan(const std::vector<std::string>& arguments, Change* change) {
-  const std::string& what = arguments.at(1);
-  Connection& db = nodes_.front()->db;
-  change->map = read_map(db);
-  if (what != "pin" && what != "unpin") {
-    const Map before = change->map;
-    plan_map(arguments, &change->map);
-    validate(change->map);
-    change->kind = "map";
-    return before.rule != change->map.rule || before.regions != change->map.regions ||
-           before.weights != change->map.weights;
-  }
-  change->kind = "pin";
-  change->key = arguments.at(2);
-  const Rows pinned = db.query("SELECT region FROM meridian.home_pin WHERE key = $1", {change->key});
-  const Value before = pinned.count() == 0 ? Value() : pinned.value(0, 0);
-  if (what == "pin") {
-    (void)position_of(change->map, arguments.at(3));
-    require_member(arguments.at(3));
-    change->region = arguments.at(3);
-  }
-  return before != change->region;
+bool Rehome::plan(Change* change) {
+  const std::string& what = arguments_.at(1);
+  change->map = read_map(nodes_.front()->db);
+  const bool key_taken =
+      what == "take" && std::ranges::find(change->map.regions, arguments_.at(2)) == change->map.regions.end();
+  if (what == "pin" || key_taken) return plan_pin(arguments_.at(3), change);
+  if (what == "unpin") return plan_pin({}, change);
+  const Map before = change->map;
+  plan_map(&change->map);
+  validate(change->map);
+  change->kind = "map";
+  return before.rule != change->map.rule || before.regions != change->map.regions ||
+         before.weights != change->map.weights;
 }
 
-void Rehome::plan_map(const std::vector<std::string>& arguments, Map* map) {
-  const std::string& what = arguments.at(1);
-  const std::string& name = arguments.at(2);
+bool Rehome::plan_pin(const Value& region, Change* change) {
+  change->kind = "pin";
+  change->key = arguments_.at(2);
+  const Rows pinned = nodes_.front()->db.query("SELECT region FROM meridian.home_pin WHERE key = $1", {change->key});
+  const Value before = pinned.count() == 0 ? Value() : pinned.value(0, 0);
+  if (region) {
+    (void)position_of(change->map, *region);
+    require_member(*region);
+  }
+  change->region = region;
+  return before != region;
+}
+
+void Rehome::plan_map(Map* map) {
+  const std::string& what = arguments_.at(1);
+  const std::string& name = arguments_.at(2);
   if (what == "rule") {
     map->rule = name;
   } else if (what == "add") {
     const auto known = std::ranges::find(map->regions, name);
-    if (known != map->regions.end() && map->weights[position_of(*map, name)] == arguments.at(3)) return;
+    if (known != map->regions.end() && map->weights[position_of(*map, name)] == arguments_.at(3)) return;
     require_member(name);
     map->regions.push_back(name);
-    map->weights.push_back(arguments.at(3));
+    map->weights.push_back(arguments_.at(3));
   } else {
     const auto at = static_cast<std::ptrdiff_t>(position_of(*map, name));
     if (what == "set") {
-      map->weights[static_cast<std::size_t>(at)] = arguments.at(3);
+      map->weights[static_cast<std::size_t>(at)] = arguments_.at(3);
       return;
     }
-    require_unpinned(name);
+    if (!forced_) require_unpinned(name);
     map->regions.erase(map->regions.begin() + at);
     map->weights.erase(map->weights.begin() + at);
   }
@@ -208,11 +235,11 @@ void Rehome::require_unpinned(const std::string& region) {
 }
 
 void Rehome::require_member(const std::string& region) {
-  const bool served =
-      std::ranges::any_of(mesh_->members(), [&](const Member& member) { return member.region == region; });
+  const bool served = std::ranges::any_of(nodes_, [&](const Node* node) { return node->member.region == region; });
   if (!served) {
-    throw SetupError("42704", "no member of the mesh is in region \"" + region + "\"", {},
-                     "Join a node in that region first; see meridian.nodes.");
+    throw SetupError("42704",
+                     "no member of the mesh is in region \"" + region + "\"" + (forced_ ? " and can be reached" : ""),
+                     {}, "Join a node in that region first; see meridian.nodes.");
   }
 }
 
@@ -238,12 +265,19 @@ void Rehome::make(const Change& change) {
 }
 
 void Rehome::prepare(const Change& change) {
+  const Value lost_after = here_->db
+                               .query(
+                                   "SELECT jsonb_object_agg(name, lsn) FROM (SELECT m.name, min(h.lsn) AS lsn FROM "
+                                   "meridian.member m JOIN meridian.heartbeat h ON h.member = m.id WHERE m.name = ANY "
+                                   "($1) GROUP BY m.name) l",
+                                   {array_literal(change.lost)})
+                               .value(0, 0);
   for (Node* node : nodes_) {
     const bool map = change.kind == "map";
-    node->db.query("SELECT meridian.prepare_home($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+    node->db.query("SELECT meridian.prepare_home($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
                    {std::to_string(change.epoch), change.kind, change.key, change.region,
                     map ? Value(change.map.rule) : Value(), map ? Value(array_literal(change.map.regions)) : Value(),
-                    map ? Value(array_literal(change.map.weights)) : Value(), array_literal(change.lost),
+                    map ? Value(array_literal(change.map.weights)) : Value(), array_literal(change.lost), lost_after,
                     session_.request().caller});
   }
 }

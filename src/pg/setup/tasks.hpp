@@ -31,7 +31,8 @@ std::string heal(Session& session);
 /// flag before each: `1` for a text, `0` for NULL (then an empty text).
 std::string change_registry(Session& session);
 /// Arguments: dsn of this member, then `finish`; `rule`, rule; `add` or `set`, region, weight; `drop`, region; `pin`,
-/// key, region; or `unpin`, key. Result: the number of the change, or what `finish` had to do.
+/// key, region; `unpin`, key; or `take`, key or region, region, `t` to force. Result: the number of the change, or what
+/// `finish` had to do.
 std::string rehome(Session& session);
 
 }  // namespace meridian::pg::setup
