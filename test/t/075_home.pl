@@ -50,6 +50,9 @@ is(sql($us, q{SELECT meridian.add_region('eu', 2)}), '2', 'repeated, it is none'
 like(sql_error($us, q{SELECT meridian.add_region('eu', 3)}), qr/22023: .*is there already.*set_region/s, 'with another weight it is an error');
 my $two = same_everywhere(\@nodes, $some_homes, 'both nodes give the same homes');
 
+sql($us, q{SELECT meridian.drop_region('eu')});
+is(sql($eu, qq{SELECT count(*) FROM generate_series(1, 200) k WHERE meridian.home_region(k) = 'us'}), '200', 'a dropped region has no keys');
+sql($us, q{SELECT meridian.add_region('eu', 2)});
 my $ap = new_node('ap');
 sql($ap, $schema);
 make_member($ap, $us);
@@ -228,7 +231,33 @@ $session->quit;
 sql($us, q{SELECT meridian.unpin_home('2')});
 is(sql($ap, q{SELECT reason FROM meridian.route_write('2')}), 'by hash of the key', 'an unpinned key follows the map');
 sql($us, qq{SELECT meridian.rehome('$_', 'eu')}) foreach 1, 3;
-sql($us, q{SELECT meridian.drop_region('ap')});
-is(sql($eu, qq{SELECT count(*) FROM generate_series(1, 200) k WHERE meridian.home_region(k) = 'ap'}), '0', 'a dropped region has no keys');
+# --- a region is lost -----------------------------------------------------------------------------------------------------------------
+
+wait_converged(@nodes);
+cut_stream($us, $eu, 1);
+sql($eu, q{UPDATE counter SET n = -1 WHERE id = 1});
+$eu->stop('immediate');
+like(sql_error($us, q{SELECT meridian.take_home('1', 'us')}), qr/08001: .*could not connect to node "eu"/s, 'a key of a region that is away is not taken');
+sql($us, q{SELECT meridian.take_home('1', 'us', force => true)});
+is(sql($us, q{SELECT lost, lost_after ? 'eu' FROM meridian.rehome_status ORDER BY epoch DESC LIMIT 1}), '{eu}|t', 'but by force, which says what may be lost');
+sql($us, q{UPDATE counter SET n = 1000000 WHERE id = 1});
+is(sql($ap, q{SELECT meridian.home_region(1)}), 'us', 'the others know');
+like(sql_error($us, q{SELECT meridian.rehome('1', 'ap')}), qr/08001/, 'other changes wait for the region');
+$eu->start;
+like(sql_error($eu, q{UPDATE counter SET n = -2 WHERE id = 1}), qr/MD050: .*home of key "1" is region "us"/s, 'the region that comes back has heard of it before it writes');
+is(sql($eu, q{SELECT meridian.homes_confirmed()}), 't', 'because it has asked');
+heal_stream($us, $eu, 1);
+links_up(@nodes);
+sql($eu, q{SELECT meridian.rehome('1', 'ap')});
+expect_everywhere(\@nodes, q{SELECT meridian.home_region(1)}, 'ap', 'and all go on together');
+$eu->stop('immediate');
+sql($us, q{SELECT meridian.take_home('eu', force => true)});
+is(sql($us, q{SELECT meridian.home_region(3)}), 'us', 'all keys of a lost region can be taken, also those that were pinned');
+$_->stop('immediate') foreach $us, $ap;
+$_->start foreach $us, $ap;
+is(sql($us, q{SELECT meridian.homes_confirmed()}), 'f', 'servers that know of no confirmed one wait for all');
+$eu->start;
+wait_on_all(\@nodes, q{SELECT meridian.homes_confirmed()});
+expect_everywhere(\@nodes, q{SELECT meridian.home_region(3)}, 'us', 'and then agree');
 no_crash(@nodes);
 done_testing;
