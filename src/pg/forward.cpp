@@ -115,7 +115,8 @@ void Link::fail_connection(bool sent) const {
                      "It may have been executed.", "Look there before it is repeated.");
   }
   // libpq's text names host and user, which the caller may not know, and never a password.
-  throw SetupError("08001", "could not connect to region \"" + region_ + "\"", setup::trimmed(PQerrorMessage(handle_.get())),
+  throw SetupError("08001", "could not connect to region \"" + region_ + "\"",
+                   setup::trimmed(PQerrorMessage(handle_.get())),
                    "See meridian.nodes, and the options of the server and the user mapping.");
 }
 
@@ -154,7 +155,8 @@ void Link::connect(const Request& request) {
   }
   if (PQstatus(handle_.get()) != CONNECTION_OK) fail_connection(false);
   if (!request.superuser && PQconnectionUsedPassword(handle_.get()) == 0) {
-    throw SetupError("2F003", "password is required", "Region \"" + region_ + "\" let the login in without its password.",
+    throw SetupError("2F003", "password is required",
+                     "Region \"" + region_ + "\" let the login in without its password.",
                      "Let that server ask for it (pg_hba.conf).");
   }
   PQsetnonblocking(handle_.get(), 1);
@@ -386,10 +388,10 @@ Options login_for(const char* region) {
 
 void refuse_open_transaction() {
   if (forward_after_write || !TransactionIdIsValid(GetTopTransactionIdIfAny())) return;
-  ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-                  errmsg("execute_at() cannot run in a transaction that has written"),
-                  errdetail("It commits in the other region whatever becomes of this transaction."),
-                  errhint("Call it outside BEGIN and COMMIT, or SET meridian.forward_after_write = on.")));
+  ereport(ERROR,
+          (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION), errmsg("execute_at() cannot run in a transaction that has written"),
+           errdetail("It commits in the other region whatever becomes of this transaction."),
+           errhint("Call it outside BEGIN and COMMIT, or SET meridian.forward_after_write = on.")));
 }
 
 void read_parameters(ArrayType* array, Request* request) {
@@ -402,11 +404,11 @@ void read_parameters(ArrayType* array, Request* request) {
 
 void raise_remote(const Outcome& outcome, const char* region) {
   const char* const code = outcome.sqlstate;
-  ereport(ERROR, (errcode(MAKE_SQLSTATE(code[0], code[1], code[2], code[3], code[4])),
-                  errmsg_internal("%s", outcome.message),
-                  outcome.detail[0] == '\0' ? 0 : errdetail_internal("%s", outcome.detail),
-                  outcome.hint[0] == '\0' ? 0 : errhint("%s", outcome.hint),
-                  errcontext("statement in region \"%s\"", region)));
+  ereport(
+      ERROR,
+      (errcode(MAKE_SQLSTATE(code[0], code[1], code[2], code[3], code[4])), errmsg_internal("%s", outcome.message),
+       outcome.detail[0] == '\0' ? 0 : errdetail_internal("%s", outcome.detail),
+       outcome.hint[0] == '\0' ? 0 : errhint("%s", outcome.hint), errcontext("statement in region \"%s\"", region)));
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// The tables that homes are found by, read without SQL: rows that were committed until now, whatever snapshot the caller
-// has.
+// The tables that homes are found by, read without SQL: rows that were committed until now, whatever snapshot the
+// caller has.
 #pragma once
 
 #include "pg/home_key.hpp"
