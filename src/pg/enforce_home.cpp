@@ -11,6 +11,7 @@
 #include "pg/home_key.hpp"
 #include "pg/home_map.hpp"
 #include "pg/identity.hpp"
+#include "pg/support/compat.hpp"
 #include "pg/support/function.hpp"
 
 namespace meridian::pg {
@@ -50,7 +51,7 @@ Oid column_type(Relation relation, AttrNumber column) {
 
 /// The one column of a table's primary key, palloc'd.
 const char* single_key_column(Relation parent) {
-  const Oid index = RelationGetPrimaryKeyIndex(parent);
+  const Oid index = compat::relation_get_primary_key_index(parent);
   if (OidIsValid(index)) {
     const Relation relation = index_open(index, AccessShareLock);
     const bool single = relation->rd_index->indnkeyatts == 1;
@@ -66,7 +67,7 @@ const char* single_key_column(Relation parent) {
 
 /// Prepares the query for `[schema.]table.column`; without a schema the table is in that of the child.
 SPIPlanPtr prepare_parent(const char* reference, Relation child, Oid column) {
-  List* names = stringToQualifiedNameList(reference);
+  List* names = textToQualifiedNameList(cstring_to_text(reference));
   if (list_length(names) < 2 || list_length(names) > 3)
     refuse_argument(reference, "Write the parent's key as table.column or schema.table.column.");
   const bool qualified = list_length(names) == 3;

@@ -63,20 +63,32 @@ void start_worker() {
   MemoryContextSwitchTo(caller);
 }
 
-/// The connection string of this member, or null.
-char* read_own_dsn() {
+/// Runs a query in a transaction of its own. Its first column of its first row, in the caller's memory; null for NULL
+/// or no row. `argument` may be null.
+char* ask_here(const char* query, const char* argument) {
   const MemoryContext context = CurrentMemoryContext;
   StartTransactionCommand();
   PushActiveSnapshot(GetTransactionSnapshot());
   SPI_connect();
-  const int outcome = SPI_execute("SELECT meridian.own_dsn()", false, 1);
-  if (outcome != SPI_OK_SELECT) elog(ERROR, "SPI_execute returned %s", SPI_result_code_string(outcome));
-  const char* text = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-  char* dsn = text == nullptr ? nullptr : MemoryContextStrdup(context, text);
+  Oid types[] = {TEXTOID};
+  Datum values[] = {argument == nullptr ? Datum{0} : CStringGetTextDatum(argument)};
+  const int outcome = SPI_execute_with_args(query, argument == nullptr ? 0 : 1, types, values, nullptr, false, 1);
+  if (outcome < 0) elog(ERROR, "SPI_execute_with_args returned %s", SPI_result_code_string(outcome));
+  const char* text = SPI_processed == 1 ? SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1) : nullptr;
+  char* answer = text == nullptr ? nullptr : MemoryContextStrdup(context, text);
   SPI_finish();
   PopActiveSnapshot();
   CommitTransactionCommand();
-  return dsn;
+  return answer;
+}
+
+// --- core lane ---
+
+/// As ask_here().
+Value here(const char* query, const Value& argument = {}) {
+  const char* const text = argument ? argument->c_str() : nullptr;
+  const char* const answer = call([query, text] { return ask_here(query, text); });
+  return answer == nullptr ? Value() : Value(answer);
 }
 
 /// What a peer says of this member.
@@ -87,15 +99,17 @@ struct Answer {
   Value homes;             ///< what it knows of homes, if that is more than is known here
 };
 
-Answer ask(Session& session, Connection& here, const Member& peer, const std::string& self, const std::string& mesh) {
+Answer ask(Session& session, const std::string& name, const std::string& dsn, const std::string& self,
+           const std::string& mesh) {
   Answer answer;
+  const Value epoch = here("SELECT epoch FROM meridian.home_standing()");
+  const Value ended = here("SELECT final FROM meridian.home_standing()");
   try {
-    Connection there(session, node_label(peer.name), peer.dsn);
-    const Rows known = here.query("SELECT epoch, final FROM meridian.home_standing()");
+    Connection there(session, node_label(name), dsn);
     const Rows rows = there.query(
         "SELECT EXISTS (SELECT FROM meridian.member WHERE id = $1), meridian.homes_confirmed(), "
-        "meridian.export_homes($3, $4) FROM meridian.local_member WHERE mesh = $2",
-        {self, mesh, known.text(0, 0), known.text(0, 1)});
+        "meridian.export_homes($3, $4) FROM meridian.local_member WHERE mesh = $2 AND NOT pg_is_in_recovery()",
+        {self, mesh, epoch, ended});
     if (rows.count() > 0) answer = {true, !rows.boolean(0, 0), rows.boolean(0, 1), rows.value(0, 2)};
   } catch (const Stopped&) {
     throw;
@@ -105,31 +119,37 @@ Answer ask(Session& session, Connection& here, const Member& peer, const std::st
   return answer;
 }
 
-/// A member that has asked the others itself knows all; else all must have been heard (core/rehome.hpp).
-void ask_peers(Session& session, Connection& here) {
-  const Rows self = here.query("SELECT member, mesh FROM meridian.local_member");
-  if (self.count() == 0) return;
+/// Asks every peer. One that has asked the others itself knows all; else all must have been heard (core/rehome.hpp).
+/// What is known here is asked of this process's own database: after a promotion the connection string of the member
+/// may still lead to the old primary.
+void ask_peers() {
+  const Value self = here("SELECT member FROM meridian.local_member");
+  const Value mesh = here("SELECT mesh FROM meridian.local_member");
+  if (!self || !mesh) return;
+  Session session(Request(), nullptr);
   bool all_heard = true;
   bool confirmed = false;
-  for (const Member& peer : read_members(here)) {
-    if (peer.id == self.integer(0, 0)) continue;
-    const Answer answer = ask(session, here, peer, self.text(0, 0), self.text(0, 1));
+  for (Value id = here("SELECT min(id) FROM meridian.member"); id;
+       id = here("SELECT min(id) FROM meridian.member WHERE id > $1::integer", id)) {
+    if (id == self) continue;
+    const Value name = here("SELECT name FROM meridian.member WHERE id = $1::integer", id);
+    const Value dsn = here("SELECT dsn FROM meridian.member WHERE id = $1::integer", id);
+    if (!name || !dsn) continue;
+    const Answer answer = ask(session, *name, *dsn, *self, *mesh);
     if (answer.forgotten) {
-      here.query("SELECT meridian.note_dropped($1)", {peer.name});
+      here("SELECT meridian.note_dropped($1)", name);
       return;
     }
     all_heard = all_heard && answer.heard;
     confirmed = confirmed || answer.confirmed;
-    if (answer.homes) here.query("SELECT meridian.adopt_homes($1)", {answer.homes});
+    if (answer.homes) here("SELECT meridian.adopt_homes($1::jsonb)", answer.homes);
   }
-  if (all_heard || confirmed) here.query("SELECT meridian.confirm_homes()");
+  if (all_heard || confirmed) here("SELECT meridian.confirm_homes()");
 }
 
-void ask_peers(const char* own_dsn) {
-  Session session(Request(), nullptr);
+void ask_peers_or_say_why() {
   try {
-    Connection here(session, "this node", own_dsn);
-    ask_peers(session, here);
+    ask_peers();
   } catch (const Stopped&) {
     // The server is stopping; the next start asks again.
   } catch (const SetupError& error) {
@@ -143,8 +163,7 @@ void run_check(Datum database) {
   BackgroundWorkerUnblockSignals();
   BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(database), InvalidOid, 0);
   SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_OVERRIDE);
-  const char* dsn = read_own_dsn();
-  if (dsn != nullptr) guarded([dsn] { ask_peers(dsn); });
+  guarded([] { ask_peers_or_say_why(); });
 }
 
 }  // namespace
