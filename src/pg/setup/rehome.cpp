@@ -17,7 +17,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto confirmation_limit = 20s;
+constexpr auto confirmation_limit = 60s;
 constexpr milliseconds confirmation_poll = 100ms;
 
 /// A row of meridian.home_map as the coordinator changes it.
