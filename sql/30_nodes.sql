@@ -259,6 +259,9 @@ BEGIN
   DELETE FROM meridian.progress;
   DELETE FROM meridian.heartbeat;
   DELETE FROM meridian.generation;
+  DELETE FROM meridian.home_change;
+  DELETE FROM meridian.home_pin;
+  DELETE FROM meridian.home_map;
   DELETE FROM meridian.member;
   DELETE FROM meridian.issued_id;
   DELETE FROM meridian.local_member;

@@ -9,3 +9,6 @@ COMMENT ON FUNCTION mark_trigger() IS 'BEFORE INSERT trigger that is such a mark
 
 CREATE FUNCTION empty_text(text) RETURNS text LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'meridian_bench_empty_text';
 COMMENT ON FUNCTION empty_text(text) IS 'Returns its argument: what a C function from text to text costs at least.';
+
+CREATE FUNCTION empty_row(text, OUT node text, OUT dsn text, OUT region text, OUT reason text) LANGUAGE C STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'meridian_bench_empty_row';
+COMMENT ON FUNCTION empty_row(text) IS 'Returns NULL: what a C function from text to a row costs at least.';

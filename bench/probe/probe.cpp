@@ -21,3 +21,7 @@ MERIDIAN_FUNCTION(meridian_bench_mark_trigger)
 /// empty_text(text) returns text: its argument.
 MERIDIAN_FUNCTION(meridian_bench_empty_text)
 { PG_RETURN_DATUM(PG_GETARG_DATUM(0)); }
+
+/// empty_row(text) returns (node text, dsn text, region text, reason text): NULL.
+MERIDIAN_FUNCTION(meridian_bench_empty_row)
+{ PG_RETURN_NULL(); }

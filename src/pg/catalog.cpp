@@ -7,14 +7,15 @@
 namespace meridian::pg {
 namespace {
 
-constexpr const char* table_names[] = {"replicated_table", "tombstone", "conflict_history",
-                                       "parked_image",     "progress",  "heartbeat"};
+constexpr const char* table_names[] = {"replicated_table", "tombstone", "conflict_history", "parked_image",
+                                       "progress",         "heartbeat", "member",           "local_member",
+                                       "home_map",         "home_pin",  "home_change"};
 static_assert(std::size(table_names) == static_cast<std::size_t>(Table::count));
 
 constexpr const char* index_names[] = {
     "tombstone_key", "tombstone_unsettled", "replicated_table_pkey", "replicated_table_rel_key",
     "progress_pkey", "heartbeat_pkey",      "parked_image_pkey",     "parked_key",
-    "parked_due"};
+    "parked_due",    "home_pin_pkey"};
 static_assert(std::size(index_names) == static_cast<std::size_t>(Index::count));
 
 Oid cached_tables[static_cast<std::size_t>(Table::count)];

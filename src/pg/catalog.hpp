@@ -10,7 +10,20 @@
 
 namespace meridian::pg {
 
-enum class Table { replicated_table, tombstone, conflict_history, parked_image, progress, heartbeat, count };
+enum class Table {
+  replicated_table,
+  tombstone,
+  conflict_history,
+  parked_image,
+  progress,
+  heartbeat,
+  member,
+  local_member,
+  home_map,
+  home_pin,
+  home_change,
+  count
+};
 
 /// Indexes of our tables that are scanned without SQL.
 enum class Index {
@@ -23,6 +36,7 @@ enum class Index {
   parked_id,
   parked_key,  ///< by (rel, key_hash)
   parked_due,  ///< by retry_at
+  home_pin_key,
   count
 };
 

@@ -28,4 +28,13 @@ inline constexpr int errcode_primary_not_asked = MAKE_SQLSTATE('M', 'D', '0', '3
 /// MD040: this node has too few rights to change a bounded column that far; others may have them.
 inline constexpr int errcode_rights_exceeded = MAKE_SQLSTATE('M', 'D', '0', '4', '0');
 
+/// MD050: the key's home is another region: write there. The DETAIL is JSON and names region, epoch and server.
+inline constexpr int errcode_not_home = MAKE_SQLSTATE('M', 'D', '0', '5', '0');
+
+/// MD051: the key moves to another home and has none for a moment. Try again.
+inline constexpr int errcode_home_moves = MAKE_SQLSTATE('M', 'D', '0', '5', '1');
+
+/// MD052: this region has not heard from the others and cannot know whether it is still the home of its keys.
+inline constexpr int errcode_home_unconfirmed = MAKE_SQLSTATE('M', 'D', '0', '5', '2');
+
 }  // namespace meridian::pg

@@ -14,6 +14,7 @@
 #include "pg/heartbeat.hpp"
 #include "pg/history_retention.hpp"
 #include "pg/hlc.hpp"
+#include "pg/home_map.hpp"
 #include "pg/identity.hpp"
 #include "pg/parked.hpp"
 #include "pg/progress.hpp"
@@ -38,11 +39,17 @@ struct Task {
 
 /// Identity comes first: the others may need it.
 constexpr Task tasks[] = {
-    {"identity", 1000, confirm_promoted_identity}, {"clock", 1000, keep_clock_ahead},
-    {"tombstones", 1000, settle_tombstones},       {"parked", 1000, retry_parked},
-    {"removal", 1000, drop_stable_tombstones},     {"progress", 1000, publish_progress},
-    {"rights", 1000, move_wanted_rights},          {"membership", 5000, setup::watch_membership},
-    {"heartbeat", 250, publish_heartbeat},         {"history", 60'000, keep_history},
+    {"identity", 1000, confirm_promoted_identity},
+    {"clock", 1000, keep_clock_ahead},
+    {"tombstones", 1000, settle_tombstones},
+    {"parked", 1000, retry_parked},
+    {"removal", 1000, drop_stable_tombstones},
+    {"progress", 1000, publish_progress},
+    {"rights", 1000, move_wanted_rights},
+    {"membership", 5000, setup::watch_membership},
+    {"homes", 1000, setup::watch_homes},
+    {"heartbeat", 250, publish_heartbeat},
+    {"history", 60'000, keep_history},
 };
 constexpr std::size_t task_count = std::size(tasks);
 
@@ -81,8 +88,10 @@ void run_in_transaction(const Task& task) {
   pgstat_report_activity(STATE_RUNNING, task.name);
   if (OidIsValid(get_extension_oid("meridian", true)))
     task.run();
-  else
+  else {
     forget_identity();  // DROP EXTENSION fires no trigger on meridian.local_member
+    forget_homes();
+  }
   PopActiveSnapshot();
   CommitTransactionCommand();
 }

@@ -9,6 +9,7 @@
 #include "pg/heartbeat.hpp"
 #include "pg/history_limit.hpp"
 #include "pg/hlc.hpp"
+#include "pg/home_map.hpp"
 #include "pg/identity.hpp"
 #include "pg/keeper.hpp"
 #include "pg/late_insert.hpp"
@@ -64,6 +65,7 @@ constexpr SharedMemory shared_memory[] = {
     {peer_lag_shmem_size, peer_lag_shmem_init},
     {worker_failures_shmem_size, worker_failures_shmem_init},
     {slot_watch_shmem_size, slot_watch_shmem_init},
+    {home_map_shmem_size, home_map_shmem_init},
 };
 
 shmem_request_hook_type next_shmem_request_hook = nullptr;
@@ -91,6 +93,7 @@ extern "C" void meridian_shmem_startup() {
 
 void init_module() {
   define_settings();
+  register_home_callbacks();
   register_identity_callbacks();
   register_catalog_callbacks();
   register_plan_callbacks();

@@ -4,6 +4,8 @@
 
 #include "pg/settings.hpp"
 
+#include "pg/forward.hpp"
+#include "pg/home_map.hpp"
 #include "pg/prober.hpp"
 #include "pg/read_after.hpp"
 #include "pg/registry.hpp"
@@ -159,6 +161,18 @@ void define_settings() {
                           "Older ones are dropped by whole partitions, of a day or a week. -1 keeps them for good.",
                           &conflict_retention_min, 30 * 24 * 60, -1, INT_MAX / 60, PGC_SIGHUP, GUC_UNIT_MIN, nullptr,
                           nullptr, nullptr);
+
+  DefineCustomIntVariable("meridian.max_cached_pins", "How many pinned keys shared memory holds.",
+                          "80 to 160 bytes each. Beyond it the home of a key takes a look into the directory's table.",
+                          &max_cached_pins, 10'000, 0, 10'000'000, fixed, 0, nullptr, nullptr, nullptr);
+
+  DefineCustomIntVariable("meridian.forward_timeout", "How long execute_at() may take.",
+                          "For connecting and for the statement together.", &forward_timeout_ms, 30'000, 1, INT_MAX,
+                          PGC_USERSET, GUC_UNIT_MS, nullptr, nullptr, nullptr);
+  DefineCustomBoolVariable("meridian.forward_after_write",
+                           "Whether execute_at() may be called in a transaction that has written.",
+                           "The other region commits whatever becomes of the transaction.", &forward_after_write, false,
+                           PGC_USERSET, 0, nullptr, nullptr, nullptr);
 
   define_token_settings(fixed);
   define_session_settings(fixed);

@@ -25,8 +25,10 @@ char* last_write_setting;
 namespace {
 
 constexpr char setting_name[] = "meridian.last_write";
-/// Empty, or the token of the last commit of this session that wrote.
-char last_write[short_token_size];
+/// Empty, or the token of the last commit of this session that wrote, and of what it wrote in other regions.
+char last_write[max_token_text + 1];
+/// Empty, or the token of what execute_at() wrote for this session.
+char elsewhere[max_token_text + 1];
 
 pg_atomic_uint64* issued = nullptr;
 bool commits_prepared = false;
@@ -53,14 +55,25 @@ void report_to_client() {
   pq_endmessage_reuse(&message);
 }
 
+/// Puts all that either token speaks of into `to`, which may be one of them.
+void unite(const char* a, const char* b, char* to) {
+  Token token = parse_token(a).token;
+  token.merge(parse_token(b).token);
+  std::string text = to_text(token);
+  if (!token.empty() && !token_secret().empty()) text += to_text(sign_token(token_secret(), text));
+  std::strcpy(to, text.c_str());
+}
+
 void announce(XLogRecPtr end) noexcept {
-  write_token({GetSystemIdentifier(), GetWALInsertionTimeLine(), end}, token_secret(), last_write);
+  char own[short_token_size];
+  write_token({GetSystemIdentifier(), GetWALInsertionTimeLine(), end}, token_secret(), own);
+  std::strcpy(last_write, own);
   note_issued(end);
-  if (whereToSendOutput != DestRemote) return;
   try {
-    call([] { report_to_client(); });
+    if (elsewhere[0] != '\0') unite(last_write, elsewhere, last_write);
+    if (whereToSendOutput == DestRemote) call([] { report_to_client(); });
   } catch (...) {
-    // Memory ran out. The setting is right, and nothing is held that had to be released.
+    // Memory ran out. The setting is right as far as this server goes, and nothing is held that had to be released.
   }
 }
 
@@ -100,6 +113,15 @@ std::string_view text_argument(const text* argument) {
 }  // namespace
 
 const char* meridian_show_last_write() { return last_write; }
+
+void merge_last_write(const char* token) {
+  if (!read_token(token).valid) return;
+  guarded([token] {
+    unite(elsewhere, token, elsewhere);
+    unite(last_write, token, last_write);
+  });
+  if (whereToSendOutput == DestRemote) report_to_client();
+}
 
 void note_commit_prepared() { commits_prepared = true; }
 

@@ -11,6 +11,9 @@ extern char* last_write_setting;
 /// Shows `meridian.last_write`: the token of the last commit of this session that wrote; empty if there was none.
 extern "C" const char* meridian_show_last_write();
 
+/// The session has written in another region, with this token: the setting speaks of that as well from now on.
+void merge_last_write(const char* token);
+
 /// COMMIT PREPARED has written its commit record: the transaction that is running will end with a token although it has
 /// no transaction id.
 void note_commit_prepared();

@@ -1,8 +1,11 @@
 // The public SQL functions of set-up: they check their arguments, and have a worker do the work. Glue lane throughout.
 
 #include "core/hlc.hpp"
+#include "core/home_map.hpp"
 #include "core/stream.hpp"
 #include "pg/errors.hpp"
+#include "pg/home_key.hpp"
+#include "pg/home_map.hpp"
 #include "pg/setup/conninfo.hpp"
 #include "pg/setup/job.hpp"
 #include "pg/support/function.hpp"
@@ -152,6 +155,39 @@ void carry_change(int owner, const char* step, const TextArray& dsns, const Text
 
 Datum count_of(const char* result) { return Int64GetDatum(result == nullptr ? 0 : std::strtoll(result, nullptr, 10)); }
 
+/// Runs a change of homes; up to two arguments. Returns its number.
+Datum change_homes(const char* what, const char* first, const char* second) {
+  refuse_recovery();
+  const char* const texts[] = {own_dsn(), what, first, second};
+  return count_of(run_task(Task::rehome, InvalidOid, texts, second == nullptr ? 3 : 4));
+}
+
+/// A key as it is stored: in UTF-8 and of bounded length.
+const char* checked_key(const text* key) {
+  const std::string_view portable = portable_text({VARDATA_ANY(key), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(key))});
+  if (portable.size() > longest_key) {
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                    errmsg("a key of the directory has at most %zu bytes", longest_key),
+                    errhint("Use a digest of it as the key.")));
+  }
+  return pnstrdup(VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key));
+}
+
+const char* checked_region(const text* region) {
+  const char* const name = text_to_cstring(region);
+  check_name("the region", name);
+  return name;
+}
+
+const char* checked_weight(int weight) {
+  if (weight < 0 || weight > static_cast<int>(max_region_weight)) {
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                    errmsg("the weight of a region must be between 0 and %u", max_region_weight),
+                    errhint("Weights are relative: 1 and 2 say as much as 500 and 1000.")));
+  }
+  return psprintf("%d", weight);
+}
+
 }  // namespace
 }  // namespace meridian::pg::setup
 
@@ -260,6 +296,63 @@ MERIDIAN_FUNCTION(meridian_carry_change)
   carry_change(PG_GETARG_INT32(0), text_to_cstring(PG_GETARG_TEXT_PP(2)), texts_of(PG_GETARG_ARRAYTYPE_P(1)),
                texts_of(PG_GETARG_ARRAYTYPE_P(3)));
   PG_RETURN_VOID();
+}
+
+MERIDIAN_FUNCTION(meridian_add_region)
+{
+  using namespace meridian::pg::setup;
+  return change_homes("add", checked_region(PG_GETARG_TEXT_PP(0)), checked_weight(PG_GETARG_INT32(1)));
+}
+
+MERIDIAN_FUNCTION(meridian_set_region)
+{
+  using namespace meridian::pg::setup;
+  return change_homes("set", checked_region(PG_GETARG_TEXT_PP(0)), checked_weight(PG_GETARG_INT32(1)));
+}
+
+MERIDIAN_FUNCTION(meridian_drop_region)
+{
+  using namespace meridian::pg::setup;
+  return change_homes("drop", checked_region(PG_GETARG_TEXT_PP(0)), nullptr);
+}
+
+MERIDIAN_FUNCTION(meridian_set_home_rule)
+{
+  using namespace meridian::pg::setup;
+  return change_homes("rule", text_to_cstring(PG_GETARG_TEXT_PP(0)), nullptr);
+}
+
+MERIDIAN_FUNCTION(meridian_pin_home)
+{
+  using namespace meridian::pg::setup;
+  return change_homes("pin", checked_key(PG_GETARG_TEXT_PP(0)), checked_region(PG_GETARG_TEXT_PP(1)));
+}
+
+MERIDIAN_FUNCTION(meridian_unpin_home)
+{
+  using namespace meridian::pg::setup;
+  return change_homes("unpin", checked_key(PG_GETARG_TEXT_PP(0)), nullptr);
+}
+
+MERIDIAN_FUNCTION(meridian_take_home)
+{
+  using namespace meridian::pg::setup;
+  if (PG_ARGISNULL(0) || PG_ARGISNULL(2)) PG_RETURN_NULL();
+  refuse_recovery();
+  const char* const dsn = own_dsn();
+  const char* const region =
+      PG_ARGISNULL(1) ? pstrdup(meridian::pg::own_region().text) : checked_region(PG_GETARG_TEXT_PP(1));
+  const char* const texts[] = {dsn, "take", checked_key(PG_GETARG_TEXT_PP(0)), region, PG_GETARG_BOOL(2) ? "t" : "f"};
+  return count_of(run_task(Task::rehome, InvalidOid, texts, 5));
+}
+
+MERIDIAN_FUNCTION(meridian_finish_rehoming)
+{
+  using namespace meridian::pg::setup;
+  refuse_recovery();
+  const char* const texts[] = {own_dsn(), "finish"};
+  const char* const outcome = run_task(Task::rehome, InvalidOid, texts, 2);
+  PG_RETURN_TEXT_P(cstring_to_text(outcome == nullptr ? "" : outcome));
 }
 
 MERIDIAN_FUNCTION(meridian_redact_dsn)

@@ -25,7 +25,8 @@ enum class Task : std::int32_t {
   repair,
   resend,
   heal,
-  change_registry
+  change_registry,
+  rehome
 };
 
 enum class Message : char {

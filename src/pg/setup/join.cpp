@@ -246,6 +246,8 @@ void Join::become_member() {
   for (const Member& member : mesh_->members()) add_member(*here_, member);
   add_member(*here_, me_);
   attach_tables();
+  here_->db.query("SELECT meridian.adopt_homes($1)",
+                  {mesh_->nodes().front()->db.query("SELECT meridian.export_homes(-1, false)").text(0, 0)});
   here_->db.query("COMMIT");
 }
 

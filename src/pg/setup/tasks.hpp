@@ -30,5 +30,9 @@ std::string heal(Session& session);
 /// Arguments: number of the owning member, step, how many connection strings, these, then the step's arguments with a
 /// flag before each: `1` for a text, `0` for NULL (then an empty text).
 std::string change_registry(Session& session);
+/// Arguments: dsn of this member, then `finish`; `rule`, rule; `add` or `set`, region, weight; `drop`, region; `pin`,
+/// key, region; `unpin`, key; or `take`, key or region, region, `t` to force. Result: the number of the change, or what
+/// `finish` had to do.
+std::string rehome(Session& session);
 
 }  // namespace meridian::pg::setup

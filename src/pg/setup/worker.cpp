@@ -33,6 +33,8 @@ Run runner(Task task) {
       return heal;
     case Task::change_registry:
       return change_registry;
+    case Task::rehome:
+      return rehome;
   }
   throw SetupError("XX000", "unknown set-up task");
 }
