@@ -9,3 +9,8 @@ COMMENT ON FUNCTION mark_trigger() IS 'BEFORE INSERT trigger that is such a mark
 
 CREATE FUNCTION empty_text(text) RETURNS text LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'meridian_bench_empty_text';
 COMMENT ON FUNCTION empty_text(text) IS 'Returns its argument: what a C function from text to text costs at least.';
+
+CREATE FUNCTION empty_route(session text DEFAULT NULL, token text DEFAULT NULL, max_lag interval DEFAULT NULL, region text DEFAULT NULL,
+                            OUT node text, OUT dsn text, OUT role text, OUT reason text)
+  LANGUAGE C VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'meridian_bench_empty_route';
+COMMENT ON FUNCTION empty_route(text, text, interval, text) IS 'Returns a row of four texts: what a C function with the signature of route_read() costs at least.';
