@@ -68,12 +68,15 @@ AS $$
 BEGIN
   RETURN (
     SELECT 'm1' || string_agg(format('.%s-%s-%s', to_hex(p.system_id), to_hex(p.timeline), to_hex(p.lsn)), '' ORDER BY p.system_id)
-      FROM (SELECT h.system_id::bigint AS system_id, h.timeline, (min(h.lsn) - '0/0')::bigint AS lsn
+      -- to_hex() takes no more than 63 bits.
+      FROM (SELECT CASE WHEN h.system_id::numeric < 9223372036854775808 THEN h.system_id::bigint END AS system_id, h.timeline,
+                   CASE WHEN min(h.lsn) < '80000000/0' THEN (min(h.lsn) - '0/0')::bigint END AS lsn
               FROM meridian.heartbeat h
              WHERE h.member <> (SELECT l.member FROM meridian.local_member l) AND h.lsn > '0/0'
              GROUP BY h.member, h.system_id, h.timeline
             HAVING count(*) = max(h.streams)
-             ORDER BY 1 LIMIT 16) p);
+             ORDER BY 1 LIMIT 16) p
+     WHERE p.system_id > 0 AND p.timeline > 0 AND p.lsn > 0);
 END
 $$;
 COMMENT ON FUNCTION meridian.applied_token() IS 'Token of what the other members have written, as far as it can be read here by what they told; NULL if they told nothing.';

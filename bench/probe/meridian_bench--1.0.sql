@@ -12,3 +12,8 @@ COMMENT ON FUNCTION empty_text(text) IS 'Returns its argument: what a C function
 
 CREATE FUNCTION empty_row(text, OUT node text, OUT dsn text, OUT region text, OUT reason text) LANGUAGE C STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'meridian_bench_empty_row';
 COMMENT ON FUNCTION empty_row(text) IS 'Returns NULL: what a C function from text to a row costs at least.';
+
+CREATE FUNCTION empty_route(session text DEFAULT NULL, token text DEFAULT NULL, max_lag interval DEFAULT NULL, region text DEFAULT NULL,
+                            OUT node text, OUT dsn text, OUT role text, OUT reason text)
+  LANGUAGE C VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'meridian_bench_empty_route';
+COMMENT ON FUNCTION empty_route(text, text, interval, text) IS 'Returns a row of four texts: what a C function with the signature of route_read() costs at least.';

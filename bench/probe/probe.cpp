@@ -25,3 +25,22 @@ MERIDIAN_FUNCTION(meridian_bench_empty_text)
 /// empty_row(text) returns (node text, dsn text, region text, reason text): NULL.
 MERIDIAN_FUNCTION(meridian_bench_empty_row)
 { PG_RETURN_NULL(); }
+
+/// empty_route(session text, token text, max_lag interval, region text) returns (node text, dsn text, role text, reason
+/// text)
+MERIDIAN_FUNCTION(meridian_bench_empty_route)
+{
+  if (fcinfo->flinfo->fn_extra == nullptr) {
+    TupleDesc row_type;
+    if (get_call_result_type(fcinfo, nullptr, &row_type) != TYPEFUNC_COMPOSITE)
+      elog(ERROR, "return type must be a row type");
+    const MemoryContext caller = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+    fcinfo->flinfo->fn_extra = BlessTupleDesc(CreateTupleDescCopy(row_type));
+    MemoryContextSwitchTo(caller);
+  }
+  Datum values[] = {CStringGetTextDatum("node"), CStringGetTextDatum("host=node port=5432 dbname=postgres"),
+                    CStringGetTextDatum("standby"), CStringGetTextDatum("a replica in the region")};
+  bool nulls[4] = {};
+  auto* const row_type = static_cast<TupleDesc>(fcinfo->flinfo->fn_extra);
+  PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(row_type, values, nulls)));
+}

@@ -172,7 +172,8 @@ ServerAddress address_of(const DsnKeywords& dsn) {
   };
   for (std::size_t i = 0; i < std::max(hosts.size(), addresses.size()); ++i) {
     ServerAddress::Endpoint endpoint{at(hosts, i), at(addresses, i), at(ports, ports.size() == 1 ? 0 : i)};
-    if (endpoint.host.empty() && endpoint.hostaddr.empty()) continue;
+    // Without a host libpq takes the socket of its own machine.
+    if (endpoint.host.empty() && endpoint.hostaddr.empty() && (dsn.empty() || hosts.size() > 1)) continue;
     if (endpoint.port.empty()) endpoint.port = "5432";
     address.endpoints.push_back(std::move(endpoint));
   }

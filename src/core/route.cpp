@@ -7,10 +7,9 @@
 namespace meridian {
 namespace {
 
-bool has_own(const RouteServer& server, const Position& position, const RouteQuery& query) noexcept {
-  if (position.lsn > server.lsn) return false;
-  if (position.timeline == server.timeline) return true;
-  if (position.timeline > server.timeline) return false;
+/// Of an earlier timeline than the server's: whether it was left behind the position.
+[[gnu::noinline]] bool has_inherited(const RouteServer& server, const Position& position,
+                                     const RouteQuery& query) noexcept {
   // Only of this server's own history is known where a timeline was left.
   if (position.system_id != query.system_id || server.timeline > query.timeline) return false;
   const auto end = std::find_if(query.ancestors.begin(), query.ancestors.end(),
@@ -18,9 +17,15 @@ bool has_own(const RouteServer& server, const Position& position, const RouteQue
   return end != query.ancestors.end() && position.lsn <= end->end;
 }
 
-bool has_applied(const AppliedPositions* applied, const Position& position) noexcept {
+bool has_own(const RouteServer& server, const Position& position, const RouteQuery& query) noexcept {
+  if (position.lsn > server.lsn || position.timeline > server.timeline) return false;
+  return position.timeline == server.timeline || has_inherited(server, position, query);
+}
+
+[[gnu::noinline]] bool has_applied(const AppliedPositions* applied, const Position& position) noexcept {
   if (applied == nullptr) return false;
-  return std::any_of(applied->positions, applied->positions + applied->count, [&](const Position& each) {
+  const std::size_t count = std::min<std::size_t>(applied->count, Token::max_positions);
+  return std::any_of(applied->positions, applied->positions + count, [&](const Position& each) {
     return each.system_id == position.system_id && each.timeline == position.timeline && each.lsn >= position.lsn;
   });
 }
@@ -28,9 +33,12 @@ bool has_applied(const AppliedPositions* applied, const Position& position) noex
 bool has_required(const RouteServer& server, const AppliedPositions* applied, const RouteQuery& query) noexcept {
   if (query.required.empty()) return true;
   if (server.is_self) return query.self_has_required;
-  return std::all_of(query.required.begin(), query.required.end(), [&](const Position& position) {
-    return position.system_id == server.system_id ? has_own(server, position, query) : has_applied(applied, position);
-  });
+  for (const Position& position : query.required) {
+    const bool there =
+        position.system_id == server.system_id ? has_own(server, position, query) : has_applied(applied, position);
+    if (!there) return false;
+  }
+  return true;
 }
 
 bool is_well(const RouteServer& server) noexcept {
@@ -49,19 +57,31 @@ Refusal lag_refusal(const RouteServer& server, const RouteQuery& query) noexcept
   return server.over_bytes ? Refusal::too_many_bytes : Refusal::none;
 }
 
-/// By weight: the one in which `random`, scaled to the sum of the weights, falls. Whose tier it is.
-struct Lottery {
-  std::uint64_t weight = 0;
-  std::size_t index = 0;
+constexpr std::size_t tiers = 3;
+constexpr auto no_tier = static_cast<std::uint8_t>(tiers);
 
-  /// `draw` in [0, weight of all so far). Keeps the newcomer with the probability of its weight (reservoir sampling).
-  void enter(std::size_t candidate, std::uint16_t with, std::uint64_t& random) noexcept {
-    weight += with;
-    random = random * 6364136223846793005U + 1442695040888963407U;
-    const std::uint64_t draw = ((random >> 32) * weight) >> 32;
-    if (draw < with) index = candidate;
+std::uint8_t tier_of(const RouteServer& server, const RouteQuery& query) noexcept {
+  const bool near = server.region == query.region;
+  const RouteTier tier = !server.in_recovery ? (near ? RouteTier::region_primary : RouteTier::nothing)
+                         : near              ? RouteTier::region_replica
+                                             : RouteTier::other_replica;
+  return std::min(static_cast<std::uint8_t>(tier), no_tier);
+}
+
+/// Of the servers of the tier the one in whose share of all their weights the number falls. The weights may have
+/// changed since they were added up.
+std::size_t draw(std::span<const RouteServer> servers, const std::uint8_t* tier, std::uint8_t wanted,
+                 std::uint64_t weight, std::uint64_t random) noexcept {
+  std::uint64_t left = ((random >> 32) * weight) >> 32;
+  std::size_t last = 0;
+  for (std::size_t i = 0; i < servers.size(); ++i) {
+    if (tier[i] != wanted) continue;
+    last = i;
+    if (left < servers[i].weight) break;
+    left -= servers[i].weight;
   }
-};
+  return last;
+}
 
 }  // namespace
 
@@ -116,30 +136,26 @@ Refusal refusal_of(const RouteServer& server, const AppliedPositions* applied, c
 
 RouteChoice choose_server(std::span<const RouteServer> servers, std::span<const AppliedPositions> applied,
                           const RouteQuery& query) noexcept {
-  std::array<Lottery, 3> tiers;
-  std::uint64_t random = query.random;
   RouteChoice choice;
   if (query.primary_only) {
     choice.closest = Refusal::primary_only;
   } else {
+    std::array<std::uint8_t, most_routed> tier;
+    std::array<std::uint64_t, tiers + 1> weights{};
+    servers = servers.first(std::min(servers.size(), most_routed));
     for (std::size_t i = 0; i < servers.size(); ++i) {
       const RouteServer& server = servers[i];
       const Refusal refusal = refusal_of(server, applied.empty() ? nullptr : &applied[i], query);
-      const bool near = server.region == query.region;
-      if (refusal != Refusal::none) {
-        if (server.in_recovery || server.health == Health::unknown || !server.expected_primary)
-          choice.closest = std::max(choice.closest, refusal);
-      } else if (server.in_recovery) {
-        const RouteTier tier = near ? RouteTier::region_replica : RouteTier::other_replica;
-        tiers[static_cast<std::size_t>(tier)].enter(i, server.weight, random);
-      } else if (near) {
-        tiers[static_cast<std::size_t>(RouteTier::region_primary)].enter(i, server.weight, random);
-      }
+      tier[i] = refusal == Refusal::none ? tier_of(server, query) : no_tier;
+      weights[tier[i]] += server.weight;
+      // What an expected primary lacks says nothing of replicas.
+      const bool replica = server.in_recovery || !server.expected_primary;
+      if (refusal != Refusal::none && replica) choice.closest = std::max(choice.closest, refusal);
     }
-    for (std::size_t tier = 0; tier < tiers.size(); ++tier) {
-      if (tiers[tier].weight == 0) continue;
-      choice.tier = static_cast<RouteTier>(tier);
-      choice.index = tiers[tier].index;
+    for (std::uint8_t wanted = 0; wanted < no_tier; ++wanted) {
+      if (weights[wanted] == 0) continue;
+      choice.tier = static_cast<RouteTier>(wanted);
+      choice.index = draw(servers, tier.data(), wanted, weights[wanted], query.random);
       return choice;
     }
   }

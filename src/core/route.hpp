@@ -110,6 +110,9 @@ struct RouteChoice {
   Refusal closest = Refusal::none;
 };
 
+/// Servers beyond so many are not looked at.
+inline constexpr std::size_t most_routed = 1000;
+
 /// `applied` has one element per server, or is empty.
 [[nodiscard]] RouteChoice choose_server(std::span<const RouteServer> servers, std::span<const AppliedPositions> applied,
                                         const RouteQuery& query) noexcept;

@@ -123,9 +123,15 @@ std::vector<MemberFacts> members_in(const TextRows& rows) {
   std::vector<MemberFacts> members;
   for (int i = 0; i < rows.rows; ++i) {
     const auto reign_at = [&rows, i](int column) -> Reign {
-      if (rows.at(i, column) == nullptr) return {};
-      return {std::stoull(rows.at(i, column)), static_cast<std::uint32_t>(std::stoul(rows.at(i, column + 1))),
-              static_cast<std::uint32_t>(std::stoul(rows.at(i, column + 2)))};
+      const char* const system_id = rows.at(i, column);
+      Reign reign;
+      // A text in the tables; one that is no number is not known.
+      if (system_id == nullptr) return reign;
+      std::from_chars(system_id, system_id + std::strlen(system_id), reign.system_id);
+      if (reign.system_id == 0) return {};
+      reign.timeline = static_cast<std::uint32_t>(std::stoul(rows.at(i, column + 1)));
+      reign.epoch = static_cast<std::uint32_t>(std::stoul(rows.at(i, column + 2)));
+      return reign;
     };
     members.push_back({std::stoi(rows.at(i, 0)), rows.at(i, 1)[0] == 't', rows.at(i, 2), reign_at(3),
                        text_or_empty(rows.at(i, 6)), reign_at(7)});

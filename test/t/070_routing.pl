@@ -186,6 +186,19 @@ pass('a server that starts meanwhile knows it, too');
 $near->start;
 sees($leaf, 'us_near', 'state', 'promoted');
 
+# --- secrets ----------------------------------------------------------------------------------------------------------------
+
+my $secret = 'hunter2secret';
+sql($near, "SELECT meridian.add_standby('ghost', 'host=/nowhere port=1 dbname=x password=$secret', region => 'nowhere')");
+foreach my $node ($near, $leaf)
+{
+	sees($node, 'ghost', 'error IS NOT NULL', 'true');
+	unlike(join("\n", map { sql($node, "SELECT * FROM $_") } 'meridian.nodes', 'meridian.server_probes()', 'meridian.explain_route_read()', q{meridian.conninfo('write')}),
+		qr/$secret/, $node->name . ': passwords are shown nowhere');
+}
+unlike(slurp_file($near->logfile), qr/\A(?!.*STATEMENT).*$secret/, 'nor logged');
+sql($near, q{SELECT meridian.drop_node('ghost')});
+
 # --- leaving ------------------------------------------------------------------------------------------------------------
 
 $leaf->append_conf('postgresql.conf', "meridian.advertise_dsn = ''\n");

@@ -68,6 +68,7 @@ TEST(Dsn, ClientsGetAnAddress) {
                            {"connect_timeout", "3"}};
   EXPECT_EQ(to_conninfo(address_of(dsn)), "host=db1 port=5432 dbname='my app' sslmode=verify-full");
   EXPECT_EQ(to_conninfo(address_of({{"host", "it's"}, {"port", "1"}})), "host='it\\'s' port=1");
+  EXPECT_EQ(to_conninfo(address_of({{"dbname", "app"}})), "port=5432 dbname=app") << "by the socket";
   EXPECT_EQ(to_conninfo(address_of({})), "");
 }
 
