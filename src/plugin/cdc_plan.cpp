@@ -125,8 +125,9 @@ void describe_columns(Relation relation, Plan* plan, cdc::ColumnSpec* specs) {
   for (int i = 0; i < descriptor->natts; ++i) {
     const FormData_pg_attribute* attribute = TupleDescAttr(descriptor, i);
     cdc::ColumnSpec* spec = new (&specs[i]) cdc::ColumnSpec{};
-    spec->is_dropped = attribute->attisdropped;
-    if (attribute->attisdropped) continue;
+    // A virtual generated column (PostgreSQL 18) has no value in a tuple.
+    spec->is_dropped = attribute->attisdropped || attribute->attgenerated == 'v';
+    if (spec->is_dropped) continue;
     PlannedColumn* column = &plan->columns[i];
     column->type = attribute->atttypid;
     column->is_in_identity = plan->has_old_rows || bms_is_member(i + 1 - FirstLowInvalidHeapAttributeNumber, identity);
