@@ -46,7 +46,7 @@ build() {
 # make passes its own goals and flags on through these.
 unset MAKEFLAGS MFLAGS MAKELEVEL
 
-quietly 'Installing packages that are missing' "$top/tools/install-deps.sh"
+quietly 'Installing packages that are missing' "$top/tools/install-deps.sh" demo
 if [ -e "$DEMO_DIR" ]; then
   quietly "Stopping the servers of an earlier run" env -u PG_CONFIG "$here/cluster.sh" down
 fi

@@ -40,7 +40,7 @@ check_suite() {  # SUITE INDEX
   rsync -a --delete --exclude=.git --exclude='*.o' --exclude='*.d' --exclude='*.so' --exclude='*.a' --exclude='*.gch' --exclude='/build*' \
     --exclude='/meridian--*.sql' --exclude=results --exclude='regression.*' --exclude=tmp_check ./ "$root/meridian/"
   # The simulator computes the same on every machine: once, in make check, is enough.
-  tools/debian-root.sh run "$1" env MERIDIAN_CTEST='--exclude-regex ^sim_' PROVE_TESTS="$chosen" /meridian/tools/check.sh "${parts[@]}"
+  tools/debian-root.sh run "$1" env MERIDIAN_DEPS=root MERIDIAN_CTEST='--exclude-regex ^sim_' PROVE_TESTS="$chosen" /meridian/tools/check.sh "${parts[@]}"
 }
 
 declare -A pids

@@ -8,7 +8,7 @@
 # run as user postgres, since a server refuses to run as root; run by anybody else, sudo is needed for missing packages only.
 #
 # Environment: PG_CONFIG (which server), MERIDIAN_BUILD_DIR (where to build), PROVE_TESTS (which TAP tests),
-# MERIDIAN_CTEST (arguments for ctest), MERIDIAN_KEEP=1 (keep the cluster's data and log).
+# MERIDIAN_CTEST (arguments for ctest), MERIDIAN_KEEP=1 (keep the cluster's data and log), MERIDIAN_DEPS (argument of install-deps.sh).
 set -euo pipefail
 export LC_ALL=C.UTF-8
 
@@ -17,7 +17,7 @@ source_dir=$PWD
 all_parts=(core build regress isolation tap module)
 parts=("${@:-${all_parts[@]}}")
 
-tools/install-deps.sh
+tools/install-deps.sh "${MERIDIAN_DEPS:-}"
 
 pg_config=${PG_CONFIG:-pg_config}
 major=$("$pg_config" --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/')

@@ -2,18 +2,22 @@
 # Installs the Debian packages that building and testing need. Quiet, and without network access if nothing is missing.
 #
 #   tools/install-deps.sh        what `make check` needs
+#   tools/install-deps.sh demo   what `make demo` needs: no tests, so no tools for them
+#   tools/install-deps.sh root   what `make check` needs on one of the other releases: the browser's test ran on this one
 #   tools/install-deps.sh ci     what .ci/run needs as well: clang's tools and debootstrap
 #   tools/install-deps.sh bench  what `make bench` needs: valgrind, and pglogical, wal2json and decoderbufs to compare with
 #
 # The PostgreSQL version is that of PG_CONFIG (or pg_config) if there is one, else the one this Debian release ships.
 set -euo pipefail
 
-packages=(g++ make cmake pkg-config libboost-dev libxxhash-dev libgtest-dev libpq-dev perl libipc-run-perl rsync)
-# A browser for the status page.
-packages+=(chromium)
-# The clients of the tests. A Node.js that did not come from Debian serves as well.
-packages+=(python3-psycopg pgbouncer)
-command -v node > /dev/null || packages+=(nodejs)
+packages=(g++ make pkg-config libboost-dev libxxhash-dev libpq-dev perl rsync)
+if [ "${1:-}" != demo ]; then
+  # The clients of the tests. A Node.js that did not come from Debian serves as well.
+  packages+=(cmake libgtest-dev libipc-run-perl python3-psycopg pgbouncer)
+  command -v node > /dev/null || packages+=(nodejs)
+  # A browser for the status page.
+  [ "${1:-}" = root ] || packages+=(chromium)
+fi
 if [ "${1:-}" = ci ]; then
   packages+=(git clang-14 libclang-rt-14-dev clang-format-14 debootstrap)
 fi
@@ -69,7 +73,7 @@ unpack_node_postgres() {
   for package in "$directory"/*.deb; do as_root dpkg-deb -x "$package" "$node_modules"; done
   rm -rf "$directory"
 }
-if ! has_node_postgres; then
+if [ "${1:-}" != demo ] && ! has_node_postgres; then
   update_lists
   echo "unpacking: ${node_packages[*]}"
   unpack_node_postgres
