@@ -16,18 +16,23 @@ COMMENT ON FUNCTION meridian.own_server() IS 'The name under which this server i
 REVOKE ALL ON FUNCTION meridian.own_server() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION meridian.own_server() TO meridian_admin, pg_monitor;
 
--- This server's own report is made now, so that it is there before the first round of the prober, and without a mesh.
+-- This server's own report is made now, so that it is there before the first round of the prober, and without a mesh. It comes first.
+-- What was probed is read once: every reading parses all reports.
 CREATE FUNCTION meridian.known_reports() RETURNS jsonb
   LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
-  own text := meridian.own_server();
+  own jsonb := meridian.status_report();
+  own_name text;
+  others jsonb;
 BEGIN
-  RETURN (
-  SELECT jsonb_agg(jsonb_build_object('server', k.server, 'sample_age', extract(epoch FROM k.sample_age), 'report', k.report))
-    FROM (SELECT own AS server, interval '0' AS sample_age, meridian.status_report() AS report
-          UNION ALL
-          SELECT r.server, r.sample_age, r.report FROM meridian.probed_reports() r WHERE r.server <> own AND r.report ->> 'server' IS NOT NULL) k);
+  SELECT min(p.server) FILTER (WHERE p.is_own),
+         jsonb_agg(jsonb_build_object('server', p.server, 'sample_age', extract(epoch FROM p.sample_age), 'report', p.report)) FILTER (WHERE NOT p.is_own)
+    INTO own_name, others
+    FROM (SELECT r.*, (r.report ->> 'server' = own ->> 'server' AND r.report ->> 'system_id' = own ->> 'system_id') IS TRUE AS is_own
+            FROM meridian.probed_reports() r WHERE r.report ->> 'server' IS NOT NULL) p;
+  RETURN jsonb_build_array(jsonb_build_object('server', COALESCE(own_name, own ->> 'server'), 'sample_age', extract(epoch FROM interval '0'), 'report', own))
+    || COALESCE(others, '[]');
 END
 $$;
 COMMENT ON FUNCTION meridian.known_reports() IS 'The reports of all servers as one value: this server''s own, made now, and those that were probed.';
@@ -355,18 +360,17 @@ CREATE FUNCTION meridian.all_alarms()
 AS $$
 #variable_conflict use_column
 DECLARE
-  own text := meridian.own_server();
+  reports jsonb := meridian.known_reports();
 BEGIN
   RETURN QUERY
-  SELECT a.alarm, a.severity, a.since, a.subject, a.detail, a.remedy, own FROM meridian.local_alarms a
+  SELECT a.alarm, a.severity, a.since, a.subject, a.detail, a.remedy, reports -> 0 ->> 'server' FROM meridian.local_alarms a
   UNION ALL
-  SELECT a.alarm, a.severity, clock_timestamp() - a.age_us * interval '1 us', a.subject, a.detail, a.remedy, r.server
-    FROM meridian.probed_reports() r
-    CROSS JOIN LATERAL jsonb_to_recordset(r.report -> 'alarms')
+  SELECT a.alarm, a.severity, clock_timestamp() - a.age_us * interval '1 us', a.subject, a.detail, a.remedy, e ->> 'server'
+    FROM jsonb_array_elements(reports - 0) e
+    CROSS JOIN LATERAL jsonb_to_recordset(e -> 'report' -> 'alarms')
       AS a(alarm text, severity text, age_us bigint, subject text, detail text, remedy text)
-   WHERE r.server <> own
   UNION ALL
-  SELECT a.*, NULL FROM meridian.assemble_alarms(meridian.known_reports(), meridian.known_servers()) a;
+  SELECT a.*, NULL FROM meridian.assemble_alarms(reports, meridian.known_servers()) a;
 END
 $$;
 COMMENT ON FUNCTION meridian.all_alarms() IS 'The rows of view meridian.alarms.';
