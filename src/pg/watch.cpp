@@ -67,7 +67,8 @@ Answer read_answer(const AnswerTexts& texts) {
   answer.sender_port = text_or_empty(texts[13]);
   if (texts[14] != nullptr) {
     try {
-      for (const Position& each : parse_token(texts[14]).token.positions())
+      const Token token = parse_token(texts[14]).token;
+      for (const Position& each : token.positions())
         answer.applied.positions[answer.applied.count++] = each;
     } catch (const Error&) {
       throw std::invalid_argument("not a token");

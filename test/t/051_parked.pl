@@ -145,7 +145,8 @@ wait_until($eu, q{SELECT more = 'next' FROM plain WHERE id = 2});
 is(parked($eu, 'plain'), '{"id": "1"}|refused', 'P.8: an index entry that is too large: the worker fails once, then the row waits');
 sql($us, q{UPDATE plain SET more = (SELECT string_agg(md5(g::text), '') FROM generate_series(2, 400) g) WHERE id = 4});
 arrive();
-my @failures = slurp_file($eu->logfile, $log) =~ /logical replication (?:apply )?worker.*exited with exit code 1/g;
+# Not how often a worker ended: the launcher may start one before the one that failed has let go of its origin.
+my @failures = slurp_file($eu->logfile, $log) =~ /ERROR: .*index row (?:size|requires)/g;
 is(scalar(@failures), 1, 'and the next such row does not make it fail again');
 sql($eu, 'DROP INDEX wide');
 nothing_parked();

@@ -246,7 +246,7 @@ $primary->start;
 $leaf->append_conf('postgresql.conf', "meridian.primary_dsn = '" . conninfo($primary) . "'\n");
 $leaf->reload;
 wait_until($leaf, q{SELECT current_setting('meridian.primary_dsn') <> ''});
-like(sql_error($leaf, q{SET meridian.read_after_timeout = '5s'; SELECT meridian.check_session('user-1')}),
+like(sql_error($leaf, q{SET meridian.read_after_timeout = '1min'; SELECT meridian.check_session('user-1')}),
 	qr/MD033: .*left behind in a failover/s, 'a server that was left behind is not believed');
 
 # --- not tracked ------------------------------------------------------------------------------------------------------

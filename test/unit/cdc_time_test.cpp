@@ -92,7 +92,7 @@ TEST(CdcTime, EveryDayFollowsTheOneBefore) {
   int month = 1;
   int of_month = 1;
   for (std::int32_t days = -1461; days < 70000; ++days) {
-    char expected[16];
+    char expected[64];
     std::snprintf(expected, sizeof expected, "\"%04d-%02d-%02dZ\"", year, month, of_month);
     ASSERT_EQ(date(days, TimeMode::isostring), expected);
     const bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
