@@ -68,8 +68,7 @@ Answer read_answer(const AnswerTexts& texts) {
   if (texts[14] != nullptr) {
     try {
       const Token token = parse_token(texts[14]).token;
-      for (const Position& each : token.positions())
-        answer.applied.positions[answer.applied.count++] = each;
+      for (const Position& each : token.positions()) answer.applied.positions[answer.applied.count++] = each;
     } catch (const Error&) {
       throw std::invalid_argument("not a token");
     }
