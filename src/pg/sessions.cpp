@@ -82,6 +82,8 @@ bool ask_primary(const SessionKey* keys, int count, TimestampTz deadline, Sessio
   RequestCounts counts;
   if (!count_requests(&counts))
     report_not_asked("This server was started without meridian in shared_preload_libraries.");
+  const char* const not_primary = "Who answered is not the primary of this server, or was left behind in a failover.";
+  bool refused = false;
   for (;;) {
     post_request(keys, count);
     switch (wait_for_answer(deadline, answers)) {
@@ -90,14 +92,16 @@ bool ask_primary(const SessionKey* keys, int count, TimestampTz deadline, Sessio
       case Asked::failed:
         report_not_asked("It cannot be reached, or does not track sessions.");
       case Asked::timed_out:
+        if (refused) report_not_asked(not_primary);
         report_not_asked(session_worker_pid() != 0 ? "It did not answer in time."
                                                    : "The worker that asks it does not run.");
       case Asked::answered:
         break;
     }
     if (!refuses(answers, count)) return true;
+    refused = true;
     if (TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline) <= refusal_pause_ms)
-      report_not_asked("Who answered is not the primary of this server, or was left behind in a failover.");
+      report_not_asked(not_primary);
     WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, refusal_pause_ms, PG_WAIT_EXTENSION);
     ResetLatch(MyLatch);
     CHECK_FOR_INTERRUPTS();

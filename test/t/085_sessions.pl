@@ -119,7 +119,7 @@ kill 'TERM', $worker or die $!;
 kill 'CONT', $worker or die $!;
 like($crowd[0]->query('SELECT 1'), qr/^yes\n1$/m, 'when the worker dies its successor goes on');
 isnt(status($standby, 'worker_pid'), $worker, 'it is another one');
-is(sql($standby, q{SET meridian.read_after_timeout = '1min'; SELECT meridian.check_session('user-1')}), 'yes', 'nothing is left of what was interrupted');
+is(sql($standby, q{SET meridian.read_after_timeout = '5s'; SELECT meridian.check_session('user-1')}), 'yes', 'nothing is left of what was interrupted');
 
 # --- a loop of writes and reads ---------------------------------------------------------------------------------------
 
@@ -195,12 +195,12 @@ cmp_ok(lsn_of(token($primary, 'expiring')), '>=', lsn_of($expiring), 'and is ans
 
 # --- the primary cannot be asked --------------------------------------------------------------------------------------
 
-is(sql($standby, q{SET meridian.read_after_timeout = '1min'; SELECT meridian.check_session('user-1')}), 'yes', 'the primary can be asked');
+is(sql($standby, q{SET meridian.read_after_timeout = '5s'; SELECT meridian.check_session('user-1')}), 'yes', 'the primary can be asked');
 $primary->stop('fast');
-like(sql_error($standby, q{SET meridian.read_after_timeout = '1min'; SELECT meridian.check_session('user-1')}),
+like(sql_error($standby, q{SET meridian.read_after_timeout = '5s'; SELECT meridian.check_session('user-1')}),
 	qr/MD033: .*cannot be reached/s, 'an error of its own when the primary is away');
 is(status($standby, 'failures > 0 AND failing_since IS NOT NULL AND last_failure IS NOT NULL'), 't', 'the reason is shown');
-like(sql_error($leaf, q{SET meridian.read_after_timeout = '1min'; SELECT meridian.check_session('user-1')}), qr/MD033/, 'also on the leaf');
+like(sql_error($leaf, q{SET meridian.read_after_timeout = '5s'; SELECT meridian.check_session('user-1')}), qr/MD033/, 'also on the leaf');
 $primary->start;
 $standby->poll_query_until($Meridian::database, q{SELECT meridian.check_session('user-1')}, 'yes') or die;
 is(status($standby, 'failing_since IS NULL'), 't', 'when it is back it is asked again');
@@ -208,7 +208,7 @@ is(status($standby, 'failing_since IS NULL'), 't', 'when it is back it is asked 
 $standby->append_conf('postgresql.conf', "meridian.primary_dsn = 'host=" . $primary->host . ' port=' . $primary->port . " user=nobody_here password=hunter2secret'\n");
 $standby->reload;
 wait_until($standby, q{SELECT current_setting('meridian.primary_dsn') <> ''});
-like(sql_error($standby, q{SET meridian.read_after_timeout = '1min'; SELECT meridian.check_session('user-1')}), qr/MD033/, 'a connection string that does not work');
+like(sql_error($standby, q{SET meridian.read_after_timeout = '5s'; SELECT meridian.check_session('user-1')}), qr/MD033/, 'a connection string that does not work');
 like(status($standby, 'last_failure'), qr/nobody_here/, 'the reason is shown');
 # PostgreSQL itself logs the value that a setting changes to.
 my @told = grep { !/parameter "meridian.primary_dsn" changed/ } split /\n/, slurp_file($standby->logfile);
@@ -246,7 +246,7 @@ $primary->start;
 $leaf->append_conf('postgresql.conf', "meridian.primary_dsn = '" . conninfo($primary) . "'\n");
 $leaf->reload;
 wait_until($leaf, q{SELECT current_setting('meridian.primary_dsn') <> ''});
-like(sql_error($leaf, q{SET meridian.read_after_timeout = '1min'; SELECT meridian.check_session('user-1')}),
+like(sql_error($leaf, q{SET meridian.read_after_timeout = '5s'; SELECT meridian.check_session('user-1')}),
 	qr/MD033: .*left behind in a failover/s, 'a server that was left behind is not believed');
 
 # --- not tracked ------------------------------------------------------------------------------------------------------
