@@ -30,17 +30,8 @@ MERIDIAN_FUNCTION(meridian_bench_empty_row)
 /// text)
 MERIDIAN_FUNCTION(meridian_bench_empty_route)
 {
-  if (fcinfo->flinfo->fn_extra == nullptr) {
-    TupleDesc row_type;
-    if (get_call_result_type(fcinfo, nullptr, &row_type) != TYPEFUNC_COMPOSITE)
-      elog(ERROR, "return type must be a row type");
-    const MemoryContext caller = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-    fcinfo->flinfo->fn_extra = BlessTupleDesc(CreateTupleDescCopy(row_type));
-    MemoryContextSwitchTo(caller);
-  }
   Datum values[] = {CStringGetTextDatum("node"), CStringGetTextDatum("host=node port=5432 dbname=postgres"),
                     CStringGetTextDatum("standby"), CStringGetTextDatum("a replica in the region")};
   bool nulls[4] = {};
-  auto* const row_type = static_cast<TupleDesc>(fcinfo->flinfo->fn_extra);
-  PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(row_type, values, nulls)));
+  PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(meridian::pg::cached_row_type(fcinfo), values, nulls)));
 }

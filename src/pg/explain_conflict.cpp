@@ -16,8 +16,7 @@ const char* explain(const ConflictFacts& facts) {
 
 std::string_view text_argument(FunctionCallInfo fcinfo, int number) {
   if (PG_ARGISNULL(number)) return {};
-  const text* value = PG_GETARG_TEXT_PP(number);
-  return {VARDATA_ANY(value), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(value))};
+  return text_view(PG_GETARG_TEXT_PP(number));
 }
 
 }  // namespace

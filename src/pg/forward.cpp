@@ -418,9 +418,6 @@ void raise_remote(const Outcome& outcome, const char* region) {
 MERIDIAN_FUNCTION(meridian_execute_at)
 {
   using namespace meridian::pg;
-  TupleDesc row_type = nullptr;
-  if (get_call_result_type(fcinfo, nullptr, &row_type) != TYPEFUNC_COMPOSITE)
-    elog(ERROR, "return type must be a row type");
   refuse_open_transaction();
   Request request{};
   request.region = text_to_cstring(PG_GETARG_TEXT_PP(0));
@@ -443,7 +440,7 @@ MERIDIAN_FUNCTION(meridian_execute_at)
   Datum values[] = {DirectFunctionCall1(jsonb_in, CStringGetDatum(outcome.rows)), CStringGetTextDatum(outcome.command),
                     CStringGetTextDatum(outcome.token)};
   bool nulls[] = {false, false, outcome.token[0] == '\0'};
-  PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row_type), values, nulls)));
+  PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(meridian::pg::result_row_type(fcinfo), values, nulls)));
 }
 
 /// meridian.check_forward_options(text[], oid) returns void

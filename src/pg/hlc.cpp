@@ -200,9 +200,6 @@ MERIDIAN_FUNCTION(meridian_advance_clock)
 /// meridian.clock_status() returns (now bigint, bound bigint, ahead_ms bigint); NULLs if the clock does not run.
 MERIDIAN_FUNCTION(meridian_clock_status)
 {
-  TupleDesc row_type;
-  if (get_call_result_type(fcinfo, nullptr, &row_type) != TYPEFUNC_COMPOSITE)
-    elog(ERROR, "return type must be a row type");
   Datum values[3] = {};
   bool nulls[3] = {true, true, true};
   if (clock_state != nullptr && pg_atomic_read_u32(&clock_state->database) != InvalidOid) {
@@ -213,7 +210,7 @@ MERIDIAN_FUNCTION(meridian_clock_status)
     values[2] = Int64GetDatum(std::max<std::int64_t>(ahead, 0));
     std::fill(std::begin(nulls), std::end(nulls), false);
   }
-  PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row_type), values, nulls)));
+  PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(meridian::pg::result_row_type(fcinfo), values, nulls)));
 }
 
 }  // namespace meridian::pg

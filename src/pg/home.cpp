@@ -20,10 +20,6 @@ Home existing_home(std::string_view key) {
   return home;
 }
 
-std::string_view text_of(const text* value) {
-  return {VARDATA_ANY(value), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(value))};
-}
-
 text* to_text(const RegionName& name) { return cstring_to_text(name.text); }
 
 /// The format of the argument's type, made once per query.
@@ -34,19 +30,6 @@ KeyFormat* cached_format(FunctionCallInfo fcinfo) {
   init_key_format(format, get_fn_expr_argtype(fcinfo->flinfo, 0), fcinfo->flinfo->fn_mcxt);
   fcinfo->flinfo->fn_extra = format;
   return format;
-}
-
-/// The row type of route_write(), looked up once per query.
-TupleDesc cached_row_type(FunctionCallInfo fcinfo) {
-  if (fcinfo->flinfo->fn_extra == nullptr) {
-    const MemoryContext caller = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-    TupleDesc row_type = nullptr;
-    if (get_call_result_type(fcinfo, nullptr, &row_type) != TYPEFUNC_COMPOSITE)
-      elog(ERROR, "return type must be a row type");
-    fcinfo->flinfo->fn_extra = BlessTupleDesc(CreateTupleDescCopy(row_type));
-    MemoryContextSwitchTo(caller);
-  }
-  return static_cast<TupleDesc>(fcinfo->flinfo->fn_extra);
 }
 
 const char* reason_of(const Home& home) {
@@ -103,7 +86,7 @@ Enum named(const std::array<std::string_view, N>& names, std::string_view name, 
   pg_unreachable();
 }
 
-HomeChange change_named(const text* name) { return named<HomeChange>(home_change_names, text_of(name), "state"); }
+HomeChange change_named(const text* name) { return named<HomeChange>(home_change_names, text_view(name), "state"); }
 
 }  // namespace
 }  // namespace meridian::pg
@@ -112,7 +95,7 @@ HomeChange change_named(const text* name) { return named<HomeChange>(home_change
 MERIDIAN_FUNCTION(meridian_home_region)
 {
   using namespace meridian::pg;
-  PG_RETURN_TEXT_P(to_text(existing_home(portable_text(text_of(PG_GETARG_TEXT_PP(0)))).region));
+  PG_RETURN_TEXT_P(to_text(existing_home(portable_text(text_view(PG_GETARG_TEXT_PP(0)))).region));
 }
 
 /// meridian.home_region(anyelement) returns text
@@ -133,7 +116,7 @@ MERIDIAN_FUNCTION(meridian_home_regions)
   auto* homes = static_cast<Datum*>(palloc(sizeof(Datum) * static_cast<Size>(count + 1)));
   for (int i = 0; i < count; ++i) {
     if (!nulls[i])
-      homes[i] = PointerGetDatum(to_text(existing_home(portable_text(text_of(DatumGetTextPP(keys[i])))).region));
+      homes[i] = PointerGetDatum(to_text(existing_home(portable_text(text_view(DatumGetTextPP(keys[i])))).region));
   }
   int sizes[] = {count};
   int lower[] = {1};
@@ -146,7 +129,7 @@ MERIDIAN_FUNCTION(meridian_route_write)
 {
   using namespace meridian::pg;
   if (PG_ARGISNULL(0)) return route(fcinfo, existing_own_region(), "no key: this region");
-  const Home home = existing_home(portable_text(text_of(PG_GETARG_TEXT_PP(0))));
+  const Home home = existing_home(portable_text(text_view(PG_GETARG_TEXT_PP(0))));
   return route(fcinfo, home.region, reason_of(home));
 }
 
@@ -163,7 +146,7 @@ MERIDIAN_FUNCTION(meridian_next_home_state)
   using namespace meridian;
   using namespace meridian::pg;
   const HomeChange from = change_named(PG_GETARG_TEXT_PP(0));
-  const HomeStep step = named<HomeStep>(home_step_names, text_of(PG_GETARG_TEXT_PP(1)), "step");
+  const HomeStep step = named<HomeStep>(home_step_names, text_view(PG_GETARG_TEXT_PP(1)), "step");
   const HomeTransition& transition = home_transition(from, step);
   if (!transition.allowed) {
     ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg_internal("%s", transition.reason),

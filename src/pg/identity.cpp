@@ -284,9 +284,6 @@ MERIDIAN_FUNCTION(meridian_confirm_identity)
 /// text)
 MERIDIAN_FUNCTION(meridian_read_identity)
 {
-  TupleDesc row_type;
-  if (get_call_result_type(fcinfo, nullptr, &row_type) != TYPEFUNC_COMPOSITE)
-    elog(ERROR, "return type must be a row type");
   LocalMember member;
   const bool found = read_local_member(&member);
   const bool standby = RecoveryInProgress();
@@ -304,7 +301,7 @@ MERIDIAN_FUNCTION(meridian_read_identity)
   values[3] = CStringGetTextDatum(node_name);
   values[4] = BoolGetDatum(decision.action == IdentityAction::accept);
   values[5] = CStringGetTextDatum(decision.reason);
-  PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row_type), values, nulls)));
+  PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(meridian::pg::result_row_type(fcinfo), values, nulls)));
 }
 
 }  // namespace meridian::pg

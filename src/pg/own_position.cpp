@@ -26,9 +26,6 @@ void check_dsn(const char* dsn, bool trusted, const char* hosts) {
 /// pg_lsn, replayed pg_lsn, paused boolean, receiving boolean)
 MERIDIAN_FUNCTION(meridian_own_position)
 {
-  TupleDesc row_type;
-  if (get_call_result_type(fcinfo, nullptr, &row_type) != TYPEFUNC_COMPOSITE)
-    elog(ERROR, "return type must be a row type");
   const bool standby = RecoveryInProgress();
   TimeLineID timeline = 0;
   // Flushed, not inserted: an insert position may lie behind a page header that no standby reports while nothing more
@@ -47,7 +44,7 @@ MERIDIAN_FUNCTION(meridian_own_position)
                     BoolGetDatum(standby && GetRecoveryPauseState() != RECOVERY_NOT_PAUSED),
                     BoolGetDatum(standby && WalRcvStreaming())};
   bool nulls[] = {false, false, false, standby, !standby, !standby, !standby, !standby};
-  PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row_type), values, nulls)));
+  PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(meridian::pg::result_row_type(fcinfo), values, nulls)));
 }
 
 /// meridian.check_server_dsn(dsn text, trusted boolean) returns void

@@ -284,9 +284,6 @@ MERIDIAN_FUNCTION(meridian_probed_reports)
 /// left_out integer)
 MERIDIAN_FUNCTION(meridian_prober_status)
 {
-  TupleDesc row_type;
-  if (get_call_result_type(fcinfo, nullptr, &row_type) != TYPEFUNC_COMPOSITE)
-    elog(ERROR, "return type must be a row type");
   ProberCounts counts{};
   int pid = 0;
   if (state != nullptr) {
@@ -304,7 +301,7 @@ MERIDIAN_FUNCTION(meridian_prober_status)
                     Int32GetDatum(static_cast<std::int32_t>(counts.left_out))};
   bool nulls[std::size(values)] = {pid == 0};
   if (state == nullptr) std::fill(std::begin(nulls), std::end(nulls), true);
-  PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row_type), values, nulls)));
+  PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(meridian::pg::result_row_type(fcinfo), values, nulls)));
 }
 
 }  // namespace meridian::pg

@@ -38,10 +38,6 @@ std::uint64_t next_random() {
   return state;
 }
 
-std::string_view view_of(const text* argument) {
-  return {VARDATA_ANY(argument), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(argument))};
-}
-
 std::int64_t checked_max_lag(const Interval* interval) {
   constexpr std::int64_t longest = std::int64_t{10'000} * USECS_PER_DAY;
   const double us = static_cast<double>(interval->time) +
@@ -55,7 +51,7 @@ std::int64_t checked_max_lag(const Interval* interval) {
 
 /// Adds where the session wrote last, on a primary; else only the primary can tell.
 void require_session(const text* argument, bool has_token, Ask* ask, std::size_t* count) {
-  const std::string_view name = view_of(argument);
+  const std::string_view name = text_view(argument);
   if (!is_session_name(name)) {
     ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("not the name of a session"),
                     errhint("Give what meridian.session was set to: 1 to 64 printable ASCII characters.")));
@@ -85,7 +81,7 @@ bool self_has(const Ask& ask, std::size_t token_positions) {
 /// The positions of the token; how many there are. An invalid token has none.
 std::size_t read_required(const text* argument, Ask* ask) {
   if (argument == nullptr) return 0;
-  const Wanted wanted = read_token(view_of(argument));
+  const Wanted wanted = read_token(text_view(argument));
   ask->token_is_invalid = !wanted.valid;
   if (!wanted.valid) return 0;
   std::copy(wanted.positions, wanted.positions + wanted.count, ask->required);
@@ -110,7 +106,7 @@ void read_arguments(FunctionCallInfo fcinfo, Ask* ask) {
   query.oldest_sample = query.now - stale_after_us();
   query.max_lag_us = PG_ARGISNULL(2) ? -1 : checked_max_lag(PG_GETARG_INTERVAL_P(2));
   ask->has_region = !PG_ARGISNULL(3) || region_name[0] != '\0';
-  query.region = PG_ARGISNULL(3) ? region_key(region_name) : region_key(view_of(PG_GETARG_TEXT_PP(3)));
+  query.region = PG_ARGISNULL(3) ? region_key(region_name) : region_key(text_view(PG_GETARG_TEXT_PP(3)));
   query.random = next_random();
   const std::size_t in_token = read_required(PG_ARGISNULL(1) ? nullptr : PG_GETARG_TEXT_PP(1), ask);
   std::size_t count = in_token;
@@ -172,19 +168,6 @@ void make_row(const Topology& topology, Ask* ask, RouteRow* row) {
   row->values[3] = CStringGetTextDatum(ask->token_is_invalid ? invalid_token_reason : reason);
 }
 
-/// The function's row type, looked up once per query.
-TupleDesc row_type_of(FunctionCallInfo fcinfo) {
-  if (fcinfo->flinfo->fn_extra == nullptr) {
-    TupleDesc row_type;
-    if (get_call_result_type(fcinfo, nullptr, &row_type) != TYPEFUNC_COMPOSITE)
-      elog(ERROR, "return type must be a row type");
-    const MemoryContext caller = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-    fcinfo->flinfo->fn_extra = BlessTupleDesc(CreateTupleDescCopy(row_type));
-    MemoryContextSwitchTo(caller);
-  }
-  return static_cast<TupleDesc>(fcinfo->flinfo->fn_extra);
-}
-
 constexpr int explain_columns = 8;
 
 struct ExplainRow {
@@ -220,7 +203,7 @@ struct ConninfoAsk {
 };
 
 ConninfoAsk read_purpose(const text* argument, bool balance) {
-  const std::string_view text = view_of(argument);
+  const std::string_view text = text_view(argument);
   const auto colon = text.find(':');
   const std::string_view verb = text.substr(0, colon);
   const std::string_view region = colon == std::string_view::npos ? std::string_view() : text.substr(colon + 1);
@@ -314,7 +297,7 @@ MERIDIAN_FUNCTION(meridian_route_read)
   read_topology([&ask, &row](const Topology& topology) { make_row(topology, &ask, &row); });
   if (!row.found) report_nothing_known();
   bool nulls[4] = {};
-  PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(row_type_of(fcinfo), row.values, nulls)));
+  PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(cached_row_type(fcinfo), row.values, nulls)));
 }
 
 /// meridian.explain_route_read(session text, token text, max_lag interval, region text): see sql/83_route.sql

@@ -29,7 +29,7 @@ constexpr long refusal_pause_ms = 100;
 constexpr int most_positions = 1000;
 
 SessionKey checked_key(const text* argument) {
-  const std::string_view name(VARDATA_ANY(argument), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(argument)));
+  const std::string_view name = text_view(argument);
   if (!is_session_name(name)) {
     ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("not the name of a session"),
                     errhint("Give what meridian.session was set to: 1 to 64 printable ASCII characters.")));
@@ -293,9 +293,6 @@ MERIDIAN_FUNCTION(meridian_read_sessions)
 MERIDIAN_FUNCTION(meridian_read_session_status)
 {
   using namespace meridian::pg;
-  TupleDesc row_type;
-  if (get_call_result_type(fcinfo, nullptr, &row_type) != TYPEFUNC_COMPOSITE)
-    elog(ERROR, "return type must be a row type");
   RequestCounts asked{};
   const bool loaded = count_requests(&asked);
   const SessionCounts counts = count_sessions();
@@ -319,5 +316,5 @@ MERIDIAN_FUNCTION(meridian_read_session_status)
   nulls[9] = asked.failures == 0;
   nulls[10] = lag.samples == 0;
   if (!loaded) std::fill(std::begin(nulls), std::end(nulls), true);
-  PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row_type), values, nulls)));
+  PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(meridian::pg::result_row_type(fcinfo), values, nulls)));
 }

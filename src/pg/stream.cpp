@@ -28,12 +28,9 @@ MERIDIAN_FUNCTION(meridian_stream_of)
 {
   const auto name = meridian::parse_stream_name(NameStr(*PG_GETARG_NAME(0)));
   if (!name) PG_RETURN_NULL();
-  TupleDesc descriptor = nullptr;
-  if (get_call_result_type(fcinfo, nullptr, &descriptor) != TYPEFUNC_COMPOSITE)
-    elog(ERROR, "return type must be a row");
   Datum values[] = {Int32GetDatum(name->member), Int32GetDatum(name->stream.number), Int32GetDatum(name->stream.count)};
   bool nulls[] = {false, false, false};
-  PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(descriptor), values, nulls)));
+  PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(meridian::pg::result_row_type(fcinfo), values, nulls)));
 }
 
 /// meridian.stream_names(member integer, streams integer) returns name[]

@@ -8,17 +8,6 @@
 namespace meridian::pg {
 namespace {
 
-std::string_view view_of(const text* value) {
-  return {VARDATA_ANY(value), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(value))};
-}
-
-TupleDesc result_type(FunctionCallInfo fcinfo) {
-  TupleDesc descriptor = nullptr;
-  if (get_call_result_type(fcinfo, nullptr, &descriptor) != TYPEFUNC_COMPOSITE)
-    elog(ERROR, "return type must be a row");
-  return BlessTupleDesc(descriptor);
-}
-
 /// A view's bytes as text; NULL if there is none.
 Datum text_or_null(const std::optional<std::string_view>& view, bool* is_null) {
   *is_null = !view;
@@ -45,7 +34,7 @@ void check_options(const std::string_view* words, int count) {
 MERIDIAN_FUNCTION(meridian_event_parts)
 {
   using namespace meridian;
-  const std::string_view frame = pg::view_of(PG_GETARG_TEXT_PP(0));
+  const std::string_view frame = pg::text_view(PG_GETARG_TEXT_PP(0));
   const auto event = cdc::decode_event(frame);
   if (!event) {
     ereport(ERROR, (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION), errmsg("this is no event of meridian_cdc"),
@@ -69,7 +58,7 @@ MERIDIAN_FUNCTION(meridian_event_parts)
   values[2] = pg::text_or_null(event->key, &nulls[2]);
   values[3] = pg::text_or_null(event->value, &nulls[3]);
   values[4] = pg::text_or_null(event->headers, &nulls[4]);
-  PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(pg::result_type(fcinfo), values, nulls)));
+  PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(pg::result_row_type(fcinfo), values, nulls)));
 }
 
 /// meridian.position_parts(position text, OUT commit_lsn pg_lsn, OUT change_lsn pg_lsn, OUT event_index bigint, OUT
@@ -77,7 +66,7 @@ MERIDIAN_FUNCTION(meridian_event_parts)
 MERIDIAN_FUNCTION(meridian_position_parts)
 {
   using namespace meridian;
-  const std::string_view position = pg::view_of(PG_GETARG_TEXT_PP(0));
+  const std::string_view position = pg::text_view(PG_GETARG_TEXT_PP(0));
   const auto parsed = cdc::parse_position(position);
   if (!parsed || parsed->position.index > static_cast<std::uint64_t>(PG_INT64_MAX)) {
     ereport(ERROR, (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
@@ -87,7 +76,7 @@ MERIDIAN_FUNCTION(meridian_position_parts)
   Datum values[] = {LSNGetDatum(parsed->position.commit_lsn), LSNGetDatum(parsed->position.lsn),
                     Int64GetDatum(static_cast<int64>(parsed->position.index)), LSNGetDatum(parsed->end_lsn)};
   bool nulls[] = {false, false, false, parsed->end_lsn == 0};
-  PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(pg::result_type(fcinfo), values, nulls)));
+  PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(pg::result_row_type(fcinfo), values, nulls)));
 }
 
 /// meridian.check_stream_options(options text[])
@@ -101,7 +90,7 @@ MERIDIAN_FUNCTION(meridian_check_stream_options)
   auto* words =
       static_cast<std::string_view*>(palloc0(sizeof(std::string_view) * (static_cast<std::size_t>(count) + 1)));
   for (int i = 0; i < count; ++i) {
-    if (!nulls[i]) words[i] = pg::view_of(DatumGetTextPP(elements[i]));
+    if (!nulls[i]) words[i] = pg::text_view(DatumGetTextPP(elements[i]));
   }
   if (count % 2 != 0) {
     ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("an option has no value")));

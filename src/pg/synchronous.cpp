@@ -28,9 +28,6 @@ void alter_system(const char* name, const char* value) {
 /// meridian.synchronous_config() returns (method text, required integer, names text[])
 MERIDIAN_FUNCTION(meridian_synchronous_config)
 {
-  TupleDesc columns = nullptr;
-  if (get_call_result_type(fcinfo, nullptr, &columns) != TYPEFUNC_COMPOSITE)
-    elog(ERROR, "return type must be a row type");
   const SyncRepConfigData* const config = SyncRepConfig;
   const bool none = config == nullptr || SyncRepStandbyNames == nullptr || SyncRepStandbyNames[0] == '\0';
   Datum values[3] = {};
@@ -46,7 +43,7 @@ MERIDIAN_FUNCTION(meridian_synchronous_config)
     values[1] = Int32GetDatum(config->num_sync);
     values[2] = PointerGetDatum(construct_array(names, config->nmembers, TEXTOID, -1, false, TYPALIGN_INT));
   }
-  PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(columns), values, nulls)));
+  PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(meridian::pg::result_row_type(fcinfo), values, nulls)));
 }
 
 /// meridian.set_synchronous_names(names text) returns void

@@ -99,10 +99,6 @@ void on_transaction_event(XactEvent event) noexcept {
 
 extern "C" void meridian_token_at_transaction_event(XactEvent event, void*) { on_transaction_event(event); }
 
-std::string_view text_argument(const text* argument) {
-  return {VARDATA_ANY(argument), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(argument))};
-}
-
 [[noreturn]] void refuse_token() {
   ereport(ERROR,
           (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("not a token, or not signed with this server's secret"),
@@ -151,7 +147,7 @@ MERIDIAN_FUNCTION(meridian_last_write_token)
 MERIDIAN_FUNCTION(meridian_check_token)
 {
   using namespace meridian::pg;
-  const Wanted wanted = read_token(text_argument(PG_GETARG_TEXT_PP(0)));
+  const Wanted wanted = read_token(text_view(PG_GETARG_TEXT_PP(0)));
   PG_RETURN_TEXT_P(cstring_to_text(meridian::name_of(judge_here(wanted).verdict)));
 }
 
@@ -159,7 +155,7 @@ MERIDIAN_FUNCTION(meridian_check_token)
 MERIDIAN_FUNCTION(meridian_wait_for)
 {
   using namespace meridian::pg;
-  const Wanted wanted = read_token(text_argument(PG_GETARG_TEXT_PP(0)));
+  const Wanted wanted = read_token(text_view(PG_GETARG_TEXT_PP(0)));
   const WaitOutcome outcome = wait_until_here(wanted, checked_timeout(PG_GETARG_INTERVAL_P(1)));
   PG_RETURN_TEXT_P(cstring_to_text(outcome_name(outcome.verdict)));
 }
@@ -168,8 +164,7 @@ MERIDIAN_FUNCTION(meridian_wait_for)
 MERIDIAN_FUNCTION(meridian_merge_tokens)
 {
   using namespace meridian::pg;
-  const Wanted sides[] = {read_token(text_argument(PG_GETARG_TEXT_PP(0))),
-                          read_token(text_argument(PG_GETARG_TEXT_PP(1)))};
+  const Wanted sides[] = {read_token(text_view(PG_GETARG_TEXT_PP(0))), read_token(text_view(PG_GETARG_TEXT_PP(1)))};
   if (!sides[0].valid || !sides[1].valid) refuse_token();
   char* const merged = static_cast<char*>(palloc(meridian::max_token_text + 1));
   guarded([&sides, merged] {

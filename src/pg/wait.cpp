@@ -267,9 +267,6 @@ void wait_shmem_init() {
 /// bigint, timeouts bigint)
 MERIDIAN_FUNCTION(meridian_read_wait_status)
 {
-  TupleDesc row_type;
-  if (get_call_result_type(fcinfo, nullptr, &row_type) != TYPEFUNC_COMPOSITE)
-    elog(ERROR, "return type must be a row type");
   Datum values[6] = {};
   bool nulls[6] = {true, true, true, true, true, true};
   if (state != nullptr) {
@@ -286,7 +283,7 @@ MERIDIAN_FUNCTION(meridian_read_wait_status)
     std::fill(std::begin(nulls), std::end(nulls), false);
     nulls[2] = dispatcher == nobody_here;
   }
-  PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row_type), values, nulls)));
+  PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(meridian::pg::result_row_type(fcinfo), values, nulls)));
 }
 
 }  // namespace meridian::pg

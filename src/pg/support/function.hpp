@@ -10,6 +10,8 @@
 // because PostgreSQL loads libraries into one global symbol space.
 #pragma once
 
+#include <string_view>
+
 #include "pg/support/guard.hpp"
 
 #define MERIDIAN_FUNCTION(name)                                               \
@@ -22,3 +24,30 @@
     return ::meridian::pg::guarded([fcinfo] { return name##_body(fcinfo); }); \
   }                                                                           \
   static Datum name##_body([[maybe_unused]] FunctionCallInfo fcinfo)
+
+namespace meridian::pg {
+
+/// The bytes of a text argument, valid as long as the argument.
+inline std::string_view text_view(const text* value) {
+  return {VARDATA_ANY(value), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(value))};
+}
+
+/// The row type that the function returns, ready for heap_form_tuple().
+inline TupleDesc result_row_type(FunctionCallInfo fcinfo) {
+  TupleDesc row_type = nullptr;
+  if (get_call_result_type(fcinfo, nullptr, &row_type) != TYPEFUNC_COMPOSITE)
+    elog(ERROR, "return type must be a row type");
+  return BlessTupleDesc(row_type);
+}
+
+/// The same, looked up once per query: for functions that are called for every row. Takes fn_extra.
+inline TupleDesc cached_row_type(FunctionCallInfo fcinfo) {
+  if (fcinfo->flinfo->fn_extra == nullptr) {
+    const MemoryContext caller = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+    fcinfo->flinfo->fn_extra = CreateTupleDescCopy(result_row_type(fcinfo));
+    MemoryContextSwitchTo(caller);
+  }
+  return static_cast<TupleDesc>(fcinfo->flinfo->fn_extra);
+}
+
+}  // namespace meridian::pg
