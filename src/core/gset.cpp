@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "core/error.hpp"
+#include "core/json_string.hpp"
 #include "core/type_text.hpp"
 
 namespace meridian {
@@ -82,7 +83,7 @@ std::string GrowSet::to_json() const {
   std::string json = "{\"elements\": [";
   for (const std::string& element : elements_) {
     if (&element != elements_.data()) json += ", ";
-    print_json_string(json, element);
+    append_json_string(json, element);
   }
   return json += "]}";
 }

@@ -1,5 +1,7 @@
 #include "core/json_rows.hpp"
 
+#include "core/json_string.hpp"
+
 namespace meridian {
 namespace {
 
@@ -29,24 +31,6 @@ JsonForm json_form_of(std::uint32_t type) noexcept {
     default:
       return JsonForm::string;
   }
-}
-
-void append_json_string(std::string& to, std::string_view text) {
-  constexpr std::string_view digits = "0123456789abcdef";
-  to += '"';
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      to += '\\';
-      to += c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      to += "\\u00";
-      to += digits[static_cast<unsigned char>(c) >> 4];
-      to += digits[static_cast<unsigned char>(c) & 15];
-    } else {
-      to += c;
-    }
-  }
-  to += '"';
 }
 
 void append_json_value(std::string& to, std::string_view text, JsonForm form) {

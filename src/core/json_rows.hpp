@@ -18,9 +18,6 @@ enum class JsonForm : std::uint8_t {
 /// The form of a built-in type, by its object id.
 [[nodiscard]] JsonForm json_form_of(std::uint32_t type) noexcept;
 
-/// Appends a JSON string. The text is valid in an encoding whose ASCII bytes stand for themselves.
-void append_json_string(std::string& to, std::string_view text);
-
 /// Appends a value that is not NULL.
 void append_json_value(std::string& to, std::string_view text, JsonForm form);
 

@@ -5,6 +5,7 @@
 
 #include "core/error.hpp"
 #include "core/gset.hpp"
+#include "core/json_string.hpp"
 #include "core/type_text.hpp"
 
 namespace meridian {
@@ -153,7 +154,7 @@ std::string MultiValueRegister::to_json() const {
   std::string json = "{\"values\": [";
   for (const Value& value : values_) {
     if (&value != values_.data()) json += ", ";
-    print_json_string(json += "{\"value\": ", value.text);
+    append_json_string(json += "{\"value\": ", value.text);
     json += ", \"written_by\": \"";
     print_actor(json, value.dot.actor);
     print_number(json += "\", \"write\": ", value.dot.number);

@@ -5,6 +5,7 @@
 
 #include "core/error.hpp"
 #include "core/gset.hpp"
+#include "core/json_string.hpp"
 #include "core/type_text.hpp"
 
 namespace meridian {
@@ -217,7 +218,7 @@ std::string ObservedRemoveSet::to_json() const {
   std::string json = "{\"elements\": {";
   for (const Element& element : elements_) {
     if (&element != elements_.data()) json += ", ";
-    print_json_string(json, element.text);
+    append_json_string(json, element.text);
     VersionVector adds;
     for (const Dot& dot : element.dots) adds.see(dot);
     print_json_seen(json += ": ", adds);

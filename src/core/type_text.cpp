@@ -45,25 +45,6 @@ void print_dots(std::string& text, const VersionVector& seen) {
   text += ']';
 }
 
-void print_json_string(std::string& json, std::string_view value) {
-  constexpr std::string_view hex = "0123456789abcdef";
-  json += '"';
-  for (const char c : value) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      json += '\\';
-      json += c;
-    } else if (byte < ' ') {
-      json += "\\u00";
-      json += hex[byte >> 4];
-      json += hex[byte & 15];
-    } else {
-      json += c;
-    }
-  }
-  json += '"';
-}
-
 void print_json_seen(std::string& json, const VersionVector& seen) {
   json += '{';
   for (const Dot& dot : seen.items()) {

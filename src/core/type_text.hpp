@@ -32,8 +32,7 @@ void print_quoted(std::string& text, std::string_view value);
 /// `[dot,dot]`
 void print_dots(std::string& text, const VersionVector& seen);
 
-/// The same as JSON: a string, and an object from actor to number.
-void print_json_string(std::string& json, std::string_view value);
+/// The same as JSON: an object from actor to number.
 void print_json_seen(std::string& json, const VersionVector& seen);
 
 /// Reads a text front to back; throws Error(malformed_text) at the first character that does not fit.

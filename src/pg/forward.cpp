@@ -18,6 +18,7 @@
 #include <string_view>
 
 #include "core/json_rows.hpp"
+#include "core/json_string.hpp"
 #include "pg/errors.hpp"
 #include "pg/home_map.hpp"
 #include "pg/setup/conninfo.hpp"
