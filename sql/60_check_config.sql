@@ -3,6 +3,18 @@
 -- Mandatory items stop create_node() and join(); the others are advice. Read live, so a changed postgresql.conf shows
 -- after a restart or reload.
 
+CREATE FUNCTION meridian.plugin_line(VARIADIC plugins text[]) RETURNS text
+  LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT format('output_plugin_libraries = %L', array_to_string(l.list || m.missing, ', '))
+    FROM (SELECT array_remove(regexp_split_to_array(replace(s.setting, '"', ''), '\s*,\s*'), '') AS list
+            FROM pg_settings s WHERE s.name = 'output_plugin_libraries') l
+   CROSS JOIN LATERAL (SELECT array_agg(p.plugin ORDER BY p.place) AS missing
+                         FROM unnest(plugins) WITH ORDINALITY p(plugin, place) WHERE p.plugin <> ALL (l.list)) m
+   WHERE m.missing IS NOT NULL
+$$;
+COMMENT ON FUNCTION meridian.plugin_line(text[]) IS 'The line that postgresql.conf needs for these output plugins; NULL if it needs none. Minor releases from August 2026 on load only the output plugins that are listed.';
+
 CREATE FUNCTION meridian.setting_items(members integer, readers integer, subscriptions integer)
   RETURNS TABLE (setting text, required text, ok boolean, fix text, mandatory boolean)
   LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
@@ -32,11 +44,8 @@ AS $$
          format('shared_preload_libraries = %L', array_to_string(l.list || 'meridian'::text, ',')), true
     FROM (SELECT array_remove(regexp_split_to_array(replace(current_setting('shared_preload_libraries'), '"', ''), '\s*,\s*'), '') AS list) l
   UNION ALL
-  SELECT 'output_plugin_libraries', 'pgoutput and meridian_mesh among them', l.list @> ARRAY['pgoutput', 'meridian_mesh'],
-         format('output_plugin_libraries = %L', array_to_string(l.list || CASE WHEN 'pgoutput' = ANY (l.list) THEN '{}'::text[] ELSE ARRAY['pgoutput'] END
-                                                                       || ARRAY['meridian_mesh'], ', ')), true
-    FROM (SELECT array_remove(regexp_split_to_array(replace(s.setting, '"', ''), '\s*,\s*'), '') AS list
-            FROM pg_settings s WHERE s.name = 'output_plugin_libraries') l
+  SELECT 'output_plugin_libraries', 'pgoutput and meridian_mesh among them', l.line IS NULL, l.line, true
+    FROM pg_settings s CROSS JOIN meridian.plugin_line('pgoutput', 'meridian_mesh') l(line) WHERE s.name = 'output_plugin_libraries'
   UNION ALL
   SELECT 'meridian.node', 'the name of this server', COALESCE(current_setting('meridian.node', true), '') <> '',
          'meridian.node = ''<name of this server>''', true

@@ -255,9 +255,9 @@ BEGIN
   UNION ALL
   SELECT 'plugin not allowed', 'error', NULL, 'output_plugin_libraries',
          'this server does not load the output plugin of the mesh, so no other member can read from it',
-         format('output_plugin_libraries = ''%s, meridian_mesh'' in postgresql.conf, then restart the server.', current_setting('output_plugin_libraries', true))
-   WHERE NOT 'meridian_mesh' = ANY (regexp_split_to_array(replace(current_setting('output_plugin_libraries', true), '"', ''), '\s*,\s*'))
-     AND EXISTS (SELECT FROM meridian.local_member l JOIN meridian.member m ON m.id <> l.member);
+         format('%s in postgresql.conf, then SELECT pg_reload_conf();', l.line)
+    FROM meridian.plugin_line('meridian_mesh') l(line)
+   WHERE l.line IS NOT NULL AND EXISTS (SELECT FROM meridian.local_member l JOIN meridian.member m ON m.id <> l.member);
 END
 $$;
 COMMENT ON FUNCTION meridian.server_alarms() IS 'Alarms about this server itself; read view meridian.alarms.';

@@ -107,10 +107,8 @@ AS $$
                      current_setting('max_replication_slots')::bigint > u.slots, format('max_replication_slots = %s', GREATEST(u.slots + 4, 10)) FROM used u
     UNION ALL SELECT 'max_slot_wal_keep_size', 'a limit (advice: a consumer that is away must not fill the disk)', p.setting <> '-1', 'max_slot_wal_keep_size = ''64GB'''
                 FROM pg_settings p WHERE p.name = 'max_slot_wal_keep_size'
-    UNION ALL SELECT 'output_plugin_libraries', 'meridian_cdc among them', 'meridian_cdc' = ANY (l.list),
-                     format('output_plugin_libraries = %L', array_to_string(l.list || 'meridian_cdc'::text, ', '))
-                FROM (SELECT array_remove(regexp_split_to_array(replace(p.setting, '"', ''), '\s*,\s*'), '') AS list
-                        FROM pg_settings p WHERE p.name = 'output_plugin_libraries') l
+    UNION ALL SELECT 'output_plugin_libraries', 'meridian_cdc among them', l.line IS NULL, l.line
+                FROM pg_settings p CROSS JOIN meridian.plugin_line('meridian_cdc') l(line) WHERE p.name = 'output_plugin_libraries'
     UNION ALL SELECT s.setting, s.required, s.ok, s.fix FROM meridian.setting_items(2, 1, 1) s
                WHERE s.setting IN ('shared_preload_libraries', 'meridian.node', 'meridian.database')
   )

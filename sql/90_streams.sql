@@ -24,16 +24,6 @@ COMMENT ON COLUMN meridian.stream.event_index IS 'Its place in its transaction, 
 COMMENT ON COLUMN meridian.stream.end_lsn IS 'Behind that commit, if the event is the last of its transaction: changes before this need not be kept.';
 COMMENT ON COLUMN meridian.stream.acked_by IS 'The transaction that acknowledged.';
 
-CREATE FUNCTION meridian.stream_plugin_line() RETURNS text
-  LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-  SELECT format('output_plugin_libraries = %L', array_to_string(l.list || 'meridian_cdc'::text, ', '))
-    FROM (SELECT array_remove(regexp_split_to_array(replace(s.setting, '"', ''), '\s*,\s*'), '') AS list
-            FROM pg_settings s WHERE s.name = 'output_plugin_libraries') l
-   WHERE NOT 'meridian_cdc' = ANY (l.list)
-$$;
-COMMENT ON FUNCTION meridian.stream_plugin_line() IS 'The line that postgresql.conf needs for streams; NULL if it needs none. Minor releases from August 2026 on load only the output plugins that are listed.';
-
 CREATE FUNCTION meridian.check_stream_options(options text[]) RETURNS void
   LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'meridian_check_stream_options';
 COMMENT ON FUNCTION meridian.check_stream_options(text[]) IS 'Raises 22023 if a stream cannot have these options: names and values in turn, as the output plugin takes them.';
@@ -89,7 +79,7 @@ CREATE FUNCTION meridian.require_stream_plugin() RETURNS void
   LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  line text := meridian.stream_plugin_line();
+  line text := meridian.plugin_line('meridian_cdc');
 BEGIN
   IF line IS NOT NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state', MESSAGE = 'this server does not load the output plugin meridian_cdc',

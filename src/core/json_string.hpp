@@ -1,4 +1,5 @@
-// JSON strings of small texts. Events have a writer of their own (cdc_json.hpp), which is faster and escapes as Debezium does.
+// JSON strings of small texts. Events have a writer of their own (cdc_json.hpp), which is faster and escapes as
+// Debezium does.
 #pragma once
 
 #include <string>

@@ -151,13 +151,7 @@ long time_to_next(const Schedule (&schedules)[task_count]) {
 void say_goodbye(int, Datum) { pg_atomic_write_u32(&keeper_state->pid, 0); }
 
 void start_session() {
-  pqsignal(SIGHUP, SignalHandlerForConfigReload);
-  pqsignal(SIGTERM, die);
-  BackgroundWorkerUnblockSignals();
-  BackgroundWorkerInitializeConnection(database_name, nullptr, 0);
-  SetConfigOption("synchronous_commit", "local", PGC_USERSET, PGC_S_OVERRIDE);
-  SetConfigOption("lock_timeout", "5s", PGC_USERSET, PGC_S_OVERRIDE);
-  SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_OVERRIDE);
+  begin_worker_session(database_name, "5s");
   // Rows that it brings are a peer's: they fire what an apply worker fires, and no foreign key checks.
   SetConfigOption("session_replication_role", "replica", PGC_SUSET, PGC_S_OVERRIDE);
   before_shmem_exit(say_goodbye, 0);

@@ -20,6 +20,7 @@
 #include "core/stream.hpp"
 #include "pg/support/compat.hpp"
 #include "pg/support/function.hpp"
+#include "pg/support/monotonic.hpp"
 #include "pg/token.hpp"
 
 namespace meridian::pg {
@@ -77,11 +78,6 @@ struct Sender {
 CommitTimes* commits = nullptr;
 Sender* senders = nullptr;
 std::int64_t looked_us = 0;
-
-std::int64_t monotonic_us() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
 
 void prepare() {
   if (commits != nullptr) return;

@@ -455,14 +455,8 @@ void Prober::sleep() {
 void say_goodbye(int, Datum) { attach_prober(0); }
 
 void run() {
-  pqsignal(SIGHUP, SignalHandlerForConfigReload);
-  pqsignal(SIGTERM, die);
-  BackgroundWorkerUnblockSignals();
-  BackgroundWorkerInitializeConnection(database_name, nullptr, 0);
-  SetConfigOption("synchronous_commit", "local", PGC_USERSET, PGC_S_OVERRIDE);
+  begin_worker_session(database_name, "2s");
   SetConfigOption("jit", "off", PGC_USERSET, PGC_S_OVERRIDE);
-  SetConfigOption("lock_timeout", "2s", PGC_USERSET, PGC_S_OVERRIDE);
-  SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_OVERRIDE);
   before_shmem_exit(say_goodbye, 0);
   attach_prober(MyProcPid);
   pgstat_report_activity(STATE_IDLE, nullptr);

@@ -63,11 +63,6 @@ Report* find_report(int member, const char* name) {
 
 }  // namespace
 
-std::int64_t monotonic_us() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
-
 Topology current_topology() {
   if (state == nullptr) return {};
   const std::uint64_t generation = pg_atomic_read_u64(&state->published);

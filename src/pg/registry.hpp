@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/route.hpp"
+#include "pg/support/monotonic.hpp"
 #include "pg/support/postgres.hpp"
 
 namespace meridian::pg {
@@ -36,9 +37,6 @@ struct Topology {
   AppliedPositions* applied;
   ServerDetail* details;
 };
-
-/// Microseconds of the clock by which samples are taken: the same in all processes, and never set.
-std::int64_t monotonic_us();
 
 // --- for readers ---
 

@@ -17,4 +17,16 @@ inline BackgroundWorker make_worker(const char* name, const char* function) {
   return worker;
 }
 
+/// Begins the session of a worker in this database, as the bootstrap superuser. It commits without waiting for
+/// standbys: a promoted server whose standbys are gone must still get its work done.
+inline void begin_worker_session(const char* database, const char* lock_timeout) {
+  pqsignal(SIGHUP, SignalHandlerForConfigReload);
+  pqsignal(SIGTERM, die);
+  BackgroundWorkerUnblockSignals();
+  BackgroundWorkerInitializeConnection(database, nullptr, 0);
+  SetConfigOption("synchronous_commit", "local", PGC_USERSET, PGC_S_OVERRIDE);
+  SetConfigOption("lock_timeout", lock_timeout, PGC_USERSET, PGC_S_OVERRIDE);
+  SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_OVERRIDE);
+}
+
 }  // namespace meridian::pg
