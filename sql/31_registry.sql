@@ -137,8 +137,8 @@ BEGIN
     IF in_recovery THEN
       SELECT r.sender_host, r.sender_port INTO sender_host, sender_port FROM pg_stat_get_wal_receiver() r;
     END IF;
-    IF with_report AND to_regprocedure('meridian.status_report()') IS NOT NULL THEN
-      EXECUTE 'SELECT meridian.status_report()::text' INTO report;
+    IF with_report THEN
+      report := meridian.status_report()::text;
     END IF;
   END IF;
 END
