@@ -149,11 +149,9 @@ void Link::connect(const Request& request) {
   if (usable) return;
   parameters_ = std::move(wanted);
   handle_ = setup::begin_connecting(parameters_);
-  PostgresPollingStatusType state = PGRES_POLLING_WRITING;
-  while (PQstatus(handle_.get()) != CONNECTION_BAD && state != PGRES_POLLING_OK && state != PGRES_POLLING_FAILED) {
-    wait(state == PGRES_POLLING_READING ? setup::Session::Direction::read : setup::Session::Direction::write);
-    state = PQconnectPoll(handle_.get());
-  }
+  setup::finish_connecting(handle_.get(), [this](bool reads) {
+    wait(reads ? setup::Session::Direction::read : setup::Session::Direction::write);
+  });
   if (PQstatus(handle_.get()) != CONNECTION_OK) fail_connection(false);
   if (!request.superuser && PQconnectionUsedPassword(handle_.get()) == 0) {
     throw SetupError("2F003", "password is required",

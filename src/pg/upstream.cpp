@@ -105,13 +105,10 @@ void Upstream::connect() {
   connection_ = setup::begin_connecting(parameters);
 
   const auto deadline = Clock::now() + connect_limit;
-  PostgresPollingStatusType state = PGRES_POLLING_WRITING;
-  while (state != PGRES_POLLING_OK) {
-    if (state == PGRES_POLLING_FAILED || PQstatus(connection_.get()) == CONNECTION_BAD)
-      fail(PQerrorMessage(connection_.get()));
-    wait(state == PGRES_POLLING_READING ? WL_SOCKET_READABLE : WL_SOCKET_WRITEABLE, deadline, "connecting");
-    state = PQconnectPoll(connection_.get());
-  }
+  setup::finish_connecting(connection_.get(), [this, deadline](bool reads) {
+    wait(reads ? WL_SOCKET_READABLE : WL_SOCKET_WRITEABLE, deadline, "connecting");
+  });
+  if (PQstatus(connection_.get()) != CONNECTION_OK) fail(PQerrorMessage(connection_.get()));
   query(settings, nullptr);
 }
 

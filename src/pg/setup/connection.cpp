@@ -49,18 +49,15 @@ void Connection::connect() {
   handle_ = begin_connecting(conninfo_.parameters());
 
   const auto end = Clock::now() + connect_limit;
-  PostgresPollingStatusType state = PGRES_POLLING_WRITING;
-  while (PQstatus(handle_.get()) != CONNECTION_BAD && state != PGRES_POLLING_OK) {
-    if (state == PGRES_POLLING_FAILED) break;
+  finish_connecting(handle_.get(), [this, end](bool reads) {
     if (Clock::now() > end) {
       throw SetupError(
           "08001", "could not connect to " + label_, "No answer within 15 seconds.",
           "Every member must be reachable while the mesh is changed; nothing was changed for want of this one.");
     }
-    const auto direction = state == PGRES_POLLING_READING ? Session::Direction::read : Session::Direction::write;
-    session_.wait_socket(PQsocket(handle_.get()), direction, until(end));
-    state = PQconnectPoll(handle_.get());
-  }
+    session_.wait_socket(PQsocket(handle_.get()), reads ? Session::Direction::read : Session::Direction::write,
+                         until(end));
+  });
   if (PQstatus(handle_.get()) != CONNECTION_OK) fail_connection("could not connect to " + label_);
   PQsetnonblocking(handle_.get(), 1);
 }

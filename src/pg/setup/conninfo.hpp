@@ -20,6 +20,17 @@ using Handle = std::unique_ptr<PGconn, decltype(&PQfinish)>;
 /// log. Throws std::bad_alloc if there is no memory for it.
 [[nodiscard]] Handle begin_connecting(const Parameters& parameters);
 
+/// Goes on until the connection is made or has failed: see PQstatus(). `wait(reads)` waits for the socket to become
+/// readable or writable; what it throws ends the attempt.
+template <typename Wait>
+void finish_connecting(PGconn* connection, Wait wait) {
+  PostgresPollingStatusType state = PGRES_POLLING_WRITING;
+  while (PQstatus(connection) != CONNECTION_BAD && state != PGRES_POLLING_OK && state != PGRES_POLLING_FAILED) {
+    wait(state == PGRES_POLLING_READING);
+    state = PQconnectPoll(connection);
+  }
+}
+
 /// A message of libpq without the line break at its end.
 [[nodiscard]] std::string trimmed(std::string message);
 
