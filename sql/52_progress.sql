@@ -149,7 +149,7 @@ REVOKE ALL ON FUNCTION meridian.member_cuts() FROM PUBLIC;
 CREATE FUNCTION meridian.read_tombstone_progress()
   RETURNS TABLE (node text, member integer, state text, generation integer, epoch integer, safe bigint, applied jsonb, parked bigint,
                  published_at timestamptz, received_at timestamptz, cut bigint, tombstones_held bigint, blocks_since timestamptz)
-  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
   SELECT m.name, m.id, CASE WHEN m.id <> l.member THEN c.state WHEN m.state = 'joining' THEN m.state ELSE coalesce(g.held, 'self') END,
          p.generation, p.epoch, p.safe,

@@ -7,8 +7,7 @@ CREATE FUNCTION meridian.plugin_line(VARIADIC plugins text[]) RETURNS text
   LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
   SELECT format('output_plugin_libraries = %L', array_to_string(l.list || m.missing, ', '))
-    FROM (SELECT array_remove(regexp_split_to_array(replace(s.setting, '"', ''), '\s*,\s*'), '') AS list
-            FROM pg_settings s WHERE s.name = 'output_plugin_libraries') l
+    FROM (SELECT array_remove(regexp_split_to_array(replace(current_setting('output_plugin_libraries', true), '"', ''), '\s*,\s*'), '') AS list) l
    CROSS JOIN LATERAL (SELECT array_agg(p.plugin ORDER BY p.place) AS missing
                          FROM unnest(plugins) WITH ORDINALITY p(plugin, place) WHERE p.plugin <> ALL (l.list)) m
    WHERE m.missing IS NOT NULL

@@ -1,4 +1,4 @@
--- What only this server knows of itself, as one value: its links, slots, lags and alarms. Every prober asks for it each second,
+-- What only this server knows of itself, as one value: its links, slots, lags and alarms. Probers ask for it each second while somebody reads it,
 -- and the views of sql/73_topology.sql put the reports of all servers together.
 --
 -- Bounded: so many entries of each kind, texts cut, 64 kB altogether. Positions are given as distances, times as ages or
@@ -156,7 +156,7 @@ REVOKE ALL ON FUNCTION meridian.report_alarms() FROM PUBLIC;
 
 -- plpgsql, so that a session that asks again and again plans once.
 CREATE FUNCTION meridian.status_report() RETURNS jsonb
-  LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+  LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
   report jsonb;

@@ -46,6 +46,9 @@ constexpr auto longest_backoff = 60s;
 constexpr auto errand_pause = 2s;
 /// Reports are fetched from so many servers in a round.
 constexpr std::size_t reports_per_round = 8;
+/// Making a report costs a server some milliseconds. While nobody looks at them, each is fetched in one of so many
+/// rounds.
+constexpr std::size_t idle_report_rounds = 10;
 
 // --- glue lane ---
 
@@ -266,10 +269,13 @@ void Prober::look_at_self(const ProberTables& tables, std::int64_t asked_at) {
   keep_report(*self, tables.self.at(0, answer_columns - 1));
 }
 
-/// Reports take turns when there are many servers.
+/// Reports take turns when there are many servers, or nobody to read them. The first are wanted at once: this server's
+/// own tells under which name it is in the views.
 bool Prober::wants_report(std::size_t number) const {
-  const std::size_t turns = (watch_.servers().size() + reports_per_round - 1) / reports_per_round;
-  return turns <= 1 || (counts_.rounds + number) % turns == 0;
+  const bool are_read = counts_.rounds <= 2 || call([] { return reports_are_read(); });
+  const std::size_t turns =
+      std::max<std::size_t>((watch_.servers().size() + reports_per_round - 1) / reports_per_round, 1);
+  return (counts_.rounds + number) % (are_read ? turns : turns * idle_report_rounds) == 0;
 }
 
 void Prober::start_questions(TimePoint now) {
@@ -456,7 +462,6 @@ void say_goodbye(int, Datum) { attach_prober(0); }
 
 void run() {
   begin_worker_session(database_name, "2s");
-  SetConfigOption("jit", "off", PGC_USERSET, PGC_S_OVERRIDE);
   before_shmem_exit(say_goodbye, 0);
   attach_prober(MyProcPid);
   pgstat_report_activity(STATE_IDLE, nullptr);

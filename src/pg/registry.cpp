@@ -29,6 +29,7 @@ struct RegistryState {
   pg_atomic_uint64 published;
   int counts[2];
   LWLock report_lock;
+  pg_atomic_uint64 reports_read_at;  ///< monotonic microseconds; 0: never
   slock_t count_lock;
   int pid;
   ProberCounts prober;
@@ -124,6 +125,11 @@ void tell_prober_counts(const ProberCounts& counts) {
   SpinLockRelease(&state->count_lock);
 }
 
+bool reports_are_read() {
+  const std::uint64_t read_at = pg_atomic_read_u64(&state->reports_read_at);
+  return read_at != 0 && monotonic_us() - static_cast<std::int64_t>(read_at) < 60'000'000;
+}
+
 void attach_prober(int pid) {
   SpinLockAcquire(&state->count_lock);
   state->pid = pid;
@@ -144,6 +150,7 @@ void registry_shmem_init() {
   pg_atomic_init_u64(&state->published, 0);
   state->counts[0] = state->counts[1] = 0;
   LWLockInitialize(&state->report_lock, tranche);
+  pg_atomic_init_u64(&state->reports_read_at, 0);
   SpinLockInit(&state->count_lock);
   state->pid = 0;
   state->prober = {};
@@ -256,6 +263,7 @@ MERIDIAN_FUNCTION(meridian_probed_reports)
   InitMaterializedSRF(fcinfo, 0);
   auto* const result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
   if (state == nullptr) PG_RETURN_NULL();
+  pg_atomic_write_u64(&state->reports_read_at, static_cast<std::uint64_t>(monotonic_us()));
   for (Size i = 0; i < places(); ++i) {
     LWLockAcquire(&state->report_lock, LW_SHARED);
     const Report& report = reports()[i];

@@ -76,6 +76,8 @@ inline constexpr std::size_t longest_report = 65'536;
 void keep_report(int member, const char* name, std::int64_t sampled_at, const char* text, std::size_t size);
 /// Drops the reports of servers that are not in the topology that was published last.
 void drop_old_reports();
+/// Whether somebody has read the reports in the last minute, so that they are worth asking for in every round.
+bool reports_are_read();
 
 struct ProberCounts {
   std::uint64_t rounds;

@@ -20,12 +20,14 @@ package Meridian;
 use strict;
 use warnings;
 
+use Asker;
 use Carp;
 use Exporter qw(import);
 use FindBin;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(
   new_node new_standby new_pooler mesh join_mesh make_member conninfo member_id server_knows
@@ -81,6 +83,7 @@ max_worker_processes = 24
 max_logical_replication_workers = 12
 wal_retrieve_retry_interval = '100ms'
 log_statement = none
+jit = off
 meridian.node = '$name'
 meridian.region = '$region'
 meridian.database = '$database'
@@ -226,13 +229,23 @@ sub on_all
 	return;
 }
 
-# Polls until $query returns $expected (default 't'); dies with the query when it does not in time.
+# Polls until $query returns $expected (default 't'); dies with the query when it does not in time. Asks through one psql,
+# and through another when that has lost its server: beginning one for each question takes most of a busy machine's time.
 sub wait_until
 {
 	my ($node, $query, $expected) = @_;
-	$node->poll_query_until($database, $query, $expected // 't')
-	  or croak 'timed out on ' . $node->name . " waiting for: $query";
-	return;
+	$expected //= 't';
+	my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
+	my ($asker, $answer);
+	while (time < $deadline)
+	{
+		$asker //= Asker->new($node, $database);
+		$answer = $asker->ask($query, $deadline);
+		return if defined $answer && $answer eq $expected;
+		undef $asker unless defined $answer;
+		usleep(100_000);
+	}
+	croak 'timed out on ' . $node->name . " waiting for: $query\nexpected: $expected\nthe last answer: " . ($answer // 'none, no connection');
 }
 
 sub wait_on_all

@@ -27,6 +27,9 @@ inline void begin_worker_session(const char* database, const char* lock_timeout)
   SetConfigOption("synchronous_commit", "local", PGC_USERSET, PGC_S_OVERRIDE);
   SetConfigOption("lock_timeout", lock_timeout, PGC_USERSET, PGC_S_OVERRIDE);
   SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_OVERRIDE);
+  // Short queries, asked again and again; the planner's guesses about tables that were never analyzed make them look
+  // long.
+  SetConfigOption("jit", "off", PGC_USERSET, PGC_S_OVERRIDE);
 }
 
 }  // namespace meridian::pg
