@@ -100,17 +100,35 @@ plugins: all-lib
 	$(MAKE) -C src/plugin PG_CONFIG='$(PG_CONFIG)' all
 all: plugins
 
+# The program that delivers to sinks, the one part that needs more libraries: make WITHOUT_SINK=1 leaves it out.
+.PHONY: sink
+sink:
+	$(MAKE) -C src/sink PG_CONFIG='$(PG_CONFIG)' $(if $(WERROR),WERROR=1) all
+ifndef WITHOUT_SINK
+all: sink
+install: install-sink
+endif
+
 install: install-plugins
 .PHONY: install-plugins
 install-plugins: plugins
 	$(MAKE) -C src/plugin PG_CONFIG='$(PG_CONFIG)' install
+.PHONY: install-sink
+install-sink: sink
+	$(MAKE) -C src/sink PG_CONFIG='$(PG_CONFIG)' install
 
-uninstall: uninstall-plugins
+uninstall: uninstall-plugins uninstall-sink
 .PHONY: uninstall-plugins
 uninstall-plugins:
 	$(MAKE) -C src/plugin PG_CONFIG='$(PG_CONFIG)' uninstall
+.PHONY: uninstall-sink
+uninstall-sink:
+	$(MAKE) -C src/sink PG_CONFIG='$(PG_CONFIG)' uninstall
 
-clean: clean-plugins clean-test-clients
+clean: clean-plugins clean-sink clean-test-clients
+.PHONY: clean-sink
+clean-sink:
+	$(MAKE) -C src/sink clean
 .PHONY: clean-test-clients
 clean-test-clients:
 	$(MAKE) -C test/clients clean

@@ -38,8 +38,8 @@ build() {
   local original pg_config
   original=$(command -v "${PG_CONFIG:-pg_config}") || return 1
   pg_config=$(as_owner env PG_CONFIG="$original" "$BUILD_DIR/tree/tools/private-server.sh" "$BUILD_DIR/server") || return 1
-  as_owner make -s -C "$BUILD_DIR/tree" -j "$(nproc)" PG_CONFIG="$pg_config" all || return 1
-  as_owner make -s -C "$BUILD_DIR/tree" PG_CONFIG="$pg_config" install || return 1
+  as_owner make -s -C "$BUILD_DIR/tree" -j "$(nproc)" PG_CONFIG="$pg_config" WITHOUT_SINK=1 all || return 1
+  as_owner make -s -C "$BUILD_DIR/tree" PG_CONFIG="$pg_config" WITHOUT_SINK=1 install || return 1
   echo "$pg_config" | as_owner tee "$BUILD_DIR/pg_config.path"
 }
 

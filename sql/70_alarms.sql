@@ -264,6 +264,36 @@ COMMENT ON FUNCTION meridian.server_alarms() IS 'Alarms about this server itself
 REVOKE ALL ON FUNCTION meridian.server_alarms() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION meridian.server_alarms() TO meridian_admin, pg_monitor;
 
+CREATE FUNCTION meridian.sink_alarms()
+  RETURNS TABLE (alarm text, severity text, since timestamptz, subject text, detail text, remedy text)
+  LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+  SELECT a.alarm, a.severity, a.since, s.name, a.detail, a.remedy
+    FROM meridian.sink s
+    JOIN meridian.sink_progress p ON p.name = s.name
+    JOIN meridian.stream t ON t.name = 'sink_' || s.name
+    LEFT JOIN pg_replication_slots r ON r.slot_name = t.slot
+   CROSS JOIN LATERAL (
+      SELECT 'sink lost changes', 'error', NULL::timestamptz, format('the slot of sink "%s" is gone, and changes with it', s.name),
+             format('SELECT meridian.drop_sink(%L); then create it again.', s.name)
+       WHERE r.slot_name IS NULL OR r.wal_status = 'lost'
+      UNION ALL
+      SELECT 'sink stopped', 'error', p.error_at, format('sink "%s" stopped: %s', s.name, p.error),
+             format('Correct what is wrong, or set another on_error; then SELECT meridian.resume_sink(%L);', s.name)
+       WHERE p.state = 'stopped'
+      UNION ALL
+      SELECT 'sink delivers nothing', 'warning', p.error_at, format('sink "%s" cannot deliver: %s', s.name, p.error), 'See its target; the sink goes on by itself.'
+       WHERE p.state IN ('retrying', 'failed') AND COALESCE(p.delivered_at, s.created_at) < now() - interval '1 minute'
+   ) AS a(alarm, severity, since, detail, remedy);
+END
+$$;
+COMMENT ON FUNCTION meridian.sink_alarms() IS 'Alarms about sinks that do not deliver; read view meridian.alarms.';
+REVOKE ALL ON FUNCTION meridian.sink_alarms() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.sink_alarms() TO meridian_admin, pg_monitor;
+
 -- What a standby has in its tables is its primary's to report.
 CREATE VIEW meridian.local_alarms AS
   SELECT * FROM meridian.server_alarms()
@@ -272,6 +302,7 @@ CREATE VIEW meridian.local_alarms AS
   UNION ALL SELECT * FROM meridian.synchronous_alarms()
   UNION ALL SELECT * FROM meridian.membership_alarms() WHERE NOT pg_catalog.pg_is_in_recovery()
   UNION ALL SELECT * FROM meridian.subscription_alarms() WHERE NOT pg_catalog.pg_is_in_recovery()
+  UNION ALL SELECT * FROM meridian.sink_alarms() WHERE NOT pg_catalog.pg_is_in_recovery()
   UNION ALL SELECT * FROM meridian.parked_alarms() WHERE NOT pg_catalog.pg_is_in_recovery()
   UNION ALL SELECT * FROM meridian.tombstone_alarms() WHERE NOT pg_catalog.pg_is_in_recovery();
 COMMENT ON VIEW meridian.local_alarms IS 'The rows of meridian.alarms that this server reports of itself.';

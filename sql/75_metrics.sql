@@ -68,6 +68,15 @@ BEGIN
              WHERE r -> 'receiver' ->> 'alive' IS NOT NULL
   UNION ALL SELECT 22, 'meridian_clock_ahead_seconds', 'gauge', 'By how much the hybrid clock is ahead of physical time.', NULL, c.ahead_ms / 1e3
               FROM meridian.clock_status() c WHERE c.ahead_ms IS NOT NULL
+  UNION ALL SELECT 23 + v.place, v.name, v.kind, v.help, ARRAY['sink', s.name, 'kind', s.kind], v.value
+              FROM meridian.sinks s
+             CROSS JOIN LATERAL (VALUES (0, 'meridian_sink_running', 'gauge', 'Whether a sink delivers (meridian.sinks).', (s.state = 'running')::integer::float8),
+                                        (1, 'meridian_sink_lag_bytes', 'gauge', 'WAL that a sink has not delivered.', s.lag_bytes::float8),
+                                        (2, 'meridian_sink_events_total', 'counter', 'Events that a sink has delivered.', s.events::float8),
+                                        (3, 'meridian_sink_retries_total', 'counter', 'How often a target did not take something at once.', s.retries::float8),
+                                        (4, 'meridian_sink_dead_letters', 'gauge', 'Events that a target has refused and nobody has settled.', s.dead_letters::float8)
+                                ) AS v(place, name, kind, help, value)
+             WHERE NOT pg_is_in_recovery() AND v.value IS NOT NULL
   ORDER BY 1;
 END
 $$;

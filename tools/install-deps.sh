@@ -13,8 +13,10 @@ set -euo pipefail
 packages=(g++ make pkg-config libboost-dev libxxhash-dev libpq-dev perl rsync)
 if [ "${1:-}" != demo ]; then
   # The clients of the tests. A Node.js that did not come from Debian serves as well.
-  packages+=(cmake libgtest-dev libipc-run-perl python3-psycopg pgbouncer)
+  packages+=(cmake libgtest-dev libipc-run-perl python3-psycopg pgbouncer redis-server)
   command -v node > /dev/null || packages+=(nodejs)
+  # The program for sinks.
+  packages+=(librdkafka-dev libhiredis-dev libcurl4-openssl-dev nlohmann-json3-dev zlib1g-dev)
   # A browser for the status page.
   [ "${1:-}" = root ] || packages+=(chromium)
 fi
@@ -55,10 +57,11 @@ if [ ${#missing[@]} -gt 0 ]; then
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" \
     < /dev/null > /tmp/install-deps.$$.log 2>&1 || { cat /tmp/install-deps.$$.log >&2; exit 1; }
   rm -f /tmp/install-deps.$$.log
-  # Tests start poolers of their own; one that listens on this machine was not asked for.
-  if [[ " ${missing[*]} " == *' pgbouncer '* ]]; then
-    { as_root systemctl disable --now pgbouncer || as_root service pgbouncer stop; } > /dev/null 2>&1 || true
-  fi
+  # Tests start servers of their own; ones that listen on this machine were not asked for.
+  for service in pgbouncer redis-server; do
+    [[ " ${missing[*]} " == *" $service "* ]] || continue
+    { as_root systemctl disable --now "$service" || as_root service "$service" stop; } > /dev/null 2>&1 || true
+  done
 fi
 
 # node-postgres is JavaScript only, but Debian's package wants Debian's Node.js. So it is unpacked, not installed: into a directory

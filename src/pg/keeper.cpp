@@ -20,6 +20,7 @@
 #include "pg/progress.hpp"
 #include "pg/settings.hpp"
 #include "pg/setup/membership.hpp"
+#include "pg/sink_supervisor.hpp"
 #include "pg/support/compat.hpp"
 #include "pg/support/function.hpp"
 #include "pg/support/worker.hpp"
@@ -50,6 +51,7 @@ constexpr Task tasks[] = {
     {"homes", 1000, setup::watch_homes},
     {"heartbeat", 250, publish_heartbeat},
     {"history", 60'000, keep_history},
+    {"sinks", 1000, watch_sinks},
 };
 constexpr std::size_t task_count = std::size(tasks);
 

@@ -12,6 +12,7 @@
 #include "pg/session_table.hpp"
 #include "pg/session_worker.hpp"
 #include "pg/sessions.hpp"
+#include "pg/sink_supervisor.hpp"
 #include "pg/token.hpp"
 #include "pg/token_secret.hpp"
 #include "pg/transaction_group.hpp"
@@ -118,6 +119,20 @@ void define_registry_settings(GucContext fixed) {
                           0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS, nullptr, nullptr, nullptr);
 }
 
+void define_sink_settings() {
+  DefineCustomStringVariable("meridian.sink_program", "The program that runs sinks.",
+                             "Empty: meridian-sink beside the server's program.", &sink_program, "", PGC_SIGHUP,
+                             GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);
+  DefineCustomStringVariable("meridian.sink_dsn", "Connection string by which sinks reach this server.",
+                             "Empty: its first socket, as the bootstrap superuser, in meridian.database.", &sink_dsn,
+                             "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);
+  DefineCustomStringVariable("meridian.sink_directory", "Where sinks of kind file write.", "Empty: there can be none.",
+                             &sink_directory, "", PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+  DefineCustomStringVariable("meridian.sink_hosts", "Hosts that sinks may connect to.",
+                             "Names with commas, or *.domain. Empty: any, for sinks that superusers make.", &sink_hosts,
+                             "", PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+}
+
 }  // namespace
 
 void define_settings() {
@@ -177,6 +192,7 @@ void define_settings() {
   define_token_settings(fixed);
   define_session_settings(fixed);
   define_registry_settings(fixed);
+  define_sink_settings();
 
   MarkGUCPrefixReserved("meridian");
 }

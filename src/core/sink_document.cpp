@@ -1,0 +1,134 @@
+#include "core/sink_document.hpp"
+
+#include "core/error.hpp"
+#include "core/json_members.hpp"
+
+namespace meridian {
+namespace {
+
+std::string_view unquoted(std::string_view value) noexcept {
+  return value.size() >= 2 && value.front() == '"' ? value.substr(1, value.size() - 2) : value;
+}
+
+void append_member(std::string& object, std::string_view name, std::string_view value) {
+  if (object.size() > 1) object += ',';
+  object += '"';
+  object += name;
+  object += "\":";
+  object += value;
+}
+
+}  // namespace
+
+std::optional<ChangedRow> parse_changed_row(std::string_view value) noexcept {
+  const std::string_view event = find_member(value, "payload").value_or(value);
+  ChangedRow row;
+  std::optional<std::string_view> after;
+  JsonMembers members(event);
+  for (JsonMember member; members.next(&member);) {
+    if (member.name == "op") {
+      const std::string_view op = unquoted(member.value);
+      row.op = op.size() == 1 ? op.front() : '\0';
+    } else if (member.name == "after") {
+      after = member.value;
+    } else if (member.name == "source") {
+      row.table = unquoted(find_member(member.value, "table").value_or(std::string_view{}));
+      row.schema = unquoted(find_member(member.value, "schema").value_or(std::string_view{}));
+    }
+  }
+  if (members.is_broken() || !after) return std::nullopt;
+  if (row.op == 'd') return row;
+  if ((row.op != 'c' && row.op != 'u' && row.op != 'r') || !after->starts_with('{')) return std::nullopt;
+  row.after = *after;
+  return row;
+}
+
+bool is_gap(std::string_view value) noexcept {
+  return value == R"("__debezium_unavailable_value")" || value == R"("X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==")" ||
+         value == R"(["__debezium_unavailable_value"])" || value == R"(["b68a35a7-17ad-35b3-af2a-ae46edb4545a"])" ||
+         // Arrays of numbers have the bytes of the text.
+         value.starts_with("[95,95,100,101,98,101,122,105,117,109,95,117,110,97,118,97,105,108,97,98,108,101,95");
+}
+
+bool has_gap(std::string_view row) noexcept {
+  JsonMembers members(row);
+  for (JsonMember member; members.next(&member);) {
+    if (is_gap(member.value)) return true;
+  }
+  return false;
+}
+
+std::string fill_gaps(std::string_view row, std::string_view base) {
+  std::string out = "{";
+  JsonMembers members(row);
+  for (JsonMember member; members.next(&member);) {
+    append_member(out, member.name,
+                  is_gap(member.value) ? find_member(base, member.name).value_or(member.value) : member.value);
+  }
+  return out += '}';
+}
+
+std::string without_gaps(std::string_view row) {
+  std::string out = "{";
+  JsonMembers members(row);
+  for (JsonMember member; members.next(&member);) {
+    if (!is_gap(member.value)) append_member(out, member.name, member.value);
+  }
+  return out += '}';
+}
+
+NameTemplate::NameTemplate(std::string_view text) {
+  std::string plain;
+  const auto fail = [](const char* what) {
+    throw Error(ErrorKind::invalid_rule, what, "For example: user:{id}, or {table}:{key}.");
+  };
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text.substr(i).starts_with("{{") || text.substr(i).starts_with("}}")) {
+      plain += text[i++];
+    } else if (text[i] == '}') {
+      fail("a name template has a closing brace without an opening one");
+    } else if (text[i] == '{') {
+      const auto end = text.find('}', i);
+      if (end == std::string_view::npos) fail("a name template has an opening brace without a closing one");
+      if (end == i + 1) fail("a name template has empty braces");
+      if (!plain.empty()) parts_.push_back({std::move(plain), false});
+      plain.clear();
+      parts_.push_back({std::string(text.substr(i + 1, end - i - 1)), true});
+      i = end;
+    } else {
+      plain += text[i];
+    }
+  }
+  if (!plain.empty()) parts_.push_back({std::move(plain), false});
+  if (parts_.empty()) fail("a name template is empty");
+}
+
+std::optional<std::string> NameTemplate::fill(const Source& source) const {
+  std::string out;
+  for (const Part& part : parts_) {
+    if (!part.is_name) {
+      out += part.text;
+    } else if (part.text == "table") {
+      out += source.table;
+    } else if (part.text == "schema") {
+      out += source.schema;
+    } else if (part.text == "topic") {
+      out += source.topic;
+    } else if (part.text == "key") {
+      JsonMembers members(source.key);
+      const std::size_t before = out.size();
+      for (JsonMember member; members.next(&member);) {
+        if (out.size() > before) out += ':';
+        out += plain_text(member.value);
+      }
+      if (members.is_broken() || out.size() == before) return std::nullopt;
+    } else {
+      const auto value = find_member(source.key, part.text);
+      if (!value) return std::nullopt;
+      out += plain_text(*value);
+    }
+  }
+  return out;
+}
+
+}  // namespace meridian

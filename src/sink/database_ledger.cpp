@@ -1,0 +1,139 @@
+// The functions that are called here are in sql/91_sinks.sql. Every value is a parameter.
+#include <unistd.h>
+
+#include "sink/ledger.hpp"
+#include "sink/source.hpp"
+
+namespace meridian::sink {
+namespace {
+
+constexpr const char* settings =
+    "options='-c search_path=pg_catalog -c statement_timeout=60s -c synchronous_commit=on' application_name='meridian "
+    "sink'";
+
+std::string text_of(const SinkEvent& event) {
+  cdc::Buffer text;
+  cdc::write_position(text, event.position, event.end_lsn);
+  return std::string(text.view());
+}
+
+using Parameter = std::optional<std::string>;
+
+Result run(PGconn* connection, const char* statement, const std::vector<Parameter>& parameters) {
+  std::vector<const char*> values;
+  for (const Parameter& parameter : parameters) values.push_back(parameter ? parameter->c_str() : nullptr);
+  Result result(PQexecParams(connection, statement, static_cast<int>(values.size()), nullptr, values.data(), nullptr,
+                             nullptr, 0));
+  if (PQresultStatus(result.get()) != PGRES_TUPLES_OK) {
+    const char* const state = PQresultErrorField(result.get(), PG_DIAG_SQLSTATE);
+    const char* const message = PQresultErrorField(result.get(), PG_DIAG_MESSAGE_PRIMARY);
+    throw SourceError(message != nullptr ? message : PQerrorMessage(connection), state != nullptr ? state : "");
+  }
+  return result;
+}
+
+Parameter value(const Result& result, int row, int column) {
+  if (PQgetisnull(result.get(), row, column) != 0) return std::nullopt;
+  return std::string(PQgetvalue(result.get(), row, column),
+                     static_cast<std::size_t>(PQgetlength(result.get(), row, column)));
+}
+
+class DatabaseLedger final : public Ledger {
+ public:
+  DatabaseLedger(const std::string& dsn, std::string name)
+      : connection_(connect(dsn, settings)), name_(std::move(name)) {
+    run("SELECT meridian.sink_started($1, $2)", {name_, std::to_string(getpid())});
+  }
+
+  std::optional<cdc::Position> position() override {
+    const Result result = run("SELECT meridian.sink_position($1)", {name_});
+    const Parameter text = value(result, 0, 0);
+    if (!text) return std::nullopt;
+    const auto parsed = cdc::parse_position(*text);
+    if (!parsed) throw SourceError("the sink's position in the database is malformed", "XX001");
+    return parsed->position;
+  }
+
+  void advance(const SinkEvent& last, const Counts& counts) override {
+    run("SELECT meridian.sink_advanced($1, $2, $3, $4, $5, $6, $7)",
+        {name_, text_of(last), std::to_string(counts.events), std::to_string(counts.bytes),
+         std::to_string(counts.batches), std::to_string(counts.retries), std::to_string(counts.skipped)});
+  }
+
+  void report(const std::string& state, const std::string& error) override {
+    run("SELECT meridian.sink_reported($1, $2, $3)", {name_, state, error.empty() ? Parameter{} : Parameter(error)});
+  }
+
+  void put_aside(const SinkEvent& event, const std::string& reason) override {
+    run("SELECT meridian.put_dead_letter($1, $2, $3, $4, $5, $6, $7)",
+        {name_, text_of(event), event.topic, event.key, event.value, event.headers, reason});
+  }
+
+  std::vector<SinkEvent> aside() override {
+    const Result result = run("SELECT topic, key FROM meridian.keys_put_aside($1)", {name_});
+    std::vector<SinkEvent> events;
+    for (int row = 0; row < PQntuples(result.get()); ++row) {
+      events.push_back({{}, 0, value(result, row, 0).value_or(""), value(result, row, 1), std::nullopt, std::nullopt});
+    }
+    return events;
+  }
+
+  void supersede(const SinkEvent& event) override {
+    run("SELECT meridian.supersede_dead_letters($1, $2, $3)", {name_, event.topic, event.key});
+  }
+
+  Wish wish() override {
+    const Result result = run("SELECT meridian.sink_wish($1)", {name_});
+    const Parameter wish = value(result, 0, 0);
+    if (!wish || *wish == "end") return Wish::end;
+    return *wish == "pause" ? Wish::pause : Wish::run;
+  }
+
+  std::vector<DeadLetter> asked_again() override {
+    const Result result =
+        run("SELECT id, event_position, topic, event_key, event_value, headers FROM meridian.dead_letters_to_retry($1)",
+            {name_});
+    std::vector<DeadLetter> letters;
+    for (int row = 0; row < PQntuples(result.get()); ++row) {
+      const auto position = cdc::parse_position(value(result, row, 1).value_or(""));
+      if (!position) continue;
+      letters.push_back({std::stoll(*value(result, row, 0)),
+                         {position->position, 0, value(result, row, 2).value_or(""), value(result, row, 3),
+                          value(result, row, 4), value(result, row, 5)}});
+    }
+    return letters;
+  }
+
+  void settle(std::int64_t dead_letter, const Outcome& outcome) override {
+    run("SELECT meridian.settle_dead_letter($1, $2, $3)",
+        {std::to_string(dead_letter), outcome.kind == Outcome::Kind::delivered ? "true" : "false", outcome.reason});
+  }
+
+ private:
+  Result run(const char* statement, const std::vector<Parameter>& parameters) {
+    return sink::run(connection_.get(), statement, parameters);
+  }
+
+  Connection connection_;
+  std::string name_;
+};
+
+}  // namespace
+
+Options read_options(const std::string& dsn, const std::string& name) {
+  const Connection connection = connect(dsn, settings);
+  const Result result = run(connection.get(), "SELECT option, value FROM meridian.sink_options($1)", {name});
+  std::map<std::string, std::string> given;
+  for (int row = 0; row < PQntuples(result.get()); ++row)
+    given[*value(result, row, 0)] = value(result, row, 1).value_or("");
+  if (given.empty()) throw OptionError("there is no sink \"" + name + "\" in the database");
+  given["name"] = name;
+  given["dsn"] = dsn;
+  return Options::from_map(std::move(given));
+}
+
+std::unique_ptr<Ledger> open_database_ledger(const std::string& dsn, const std::string& name) {
+  return std::make_unique<DatabaseLedger>(dsn, name);
+}
+
+}  // namespace meridian::sink

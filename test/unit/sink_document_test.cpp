@@ -1,0 +1,70 @@
+#include "core/sink_document.hpp"
+
+#include <gtest/gtest.h>
+
+#include "core/error.hpp"
+
+namespace meridian {
+namespace {
+
+constexpr std::string_view gap = R"("__debezium_unavailable_value")";
+
+TEST(SinkDocument, AnEventIsARow) {
+  const auto row = parse_changed_row(
+      R"({"before":null,"after":{"id":1},"source":{"schema":"public","table":"item"},"transaction":null,"op":"c"})");
+  ASSERT_TRUE(row);
+  EXPECT_EQ(row->op, 'c');
+  EXPECT_EQ(row->after, R"({"id":1})");
+  EXPECT_EQ(row->table, "item");
+  EXPECT_EQ(row->schema, "public");
+  const auto wrapped = parse_changed_row(R"({"schema":null,"payload":{"after":{"id":1},"source":{},"op":"r"}})");
+  ASSERT_TRUE(wrapped);
+  EXPECT_EQ(wrapped->op, 'r');
+  const auto gone = parse_changed_row(R"({"before":{"id":1},"after":null,"source":{"table":"item"},"op":"d"})");
+  ASSERT_TRUE(gone);
+  EXPECT_EQ(gone->op, 'd');
+  EXPECT_EQ(gone->after, "");
+}
+
+TEST(SinkDocument, WhatIsNoRowIsNone) {
+  for (const char* text :
+       {R"({"source":{},"op":"m","message":{}})", R"({"before":null,"after":null,"op":"t"})",
+        R"({"after":null,"op":"c"})", R"({"id":1,"__op":"c"})", "null", "", R"({"after":{},"op":"c")"}) {
+    EXPECT_FALSE(parse_changed_row(text)) << text;
+  }
+}
+
+TEST(SinkDocument, GapsAreOfEveryType) {
+  for (const char* text :
+       {R"("__debezium_unavailable_value")", R"("X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==")",
+        R"(["__debezium_unavailable_value"])", R"(["b68a35a7-17ad-35b3-af2a-ae46edb4545a"])",
+        "[95,95,100,101,98,101,122,105,117,109,95,117,110,97,118,97,105,108,97,98,108,101,95,118,97,108,117,101]"}) {
+    EXPECT_TRUE(is_gap(text)) << text;
+  }
+  for (const char* text : {R"("__debezium_unavailable_value ")", "null", "[]", "[95,95]", R"("x")"})
+    EXPECT_FALSE(is_gap(text)) << text;
+}
+
+TEST(SinkDocument, GapsAreFilledFromAnOlderState) {
+  const std::string row = R"({"id":1,"note":)" + std::string(gap) + R"(,"more":)" + std::string(gap) + R"(,"n":2})";
+  EXPECT_TRUE(has_gap(row));
+  const std::string filled = fill_gaps(row, R"({"id":1,"note":"long","n":1})");
+  EXPECT_EQ(filled, R"({"id":1,"note":"long","more":)" + std::string(gap) + R"(,"n":2})");
+  EXPECT_EQ(without_gaps(filled), R"({"id":1,"note":"long","n":2})");
+  EXPECT_EQ(fill_gaps(filled, "{}"), filled);
+  EXPECT_EQ(fill_gaps(row, "null"), row);
+  EXPECT_FALSE(has_gap(without_gaps(row)));
+}
+
+TEST(SinkDocument, NamesAreFilledIn) {
+  const NameTemplate::Source source{R"({"id":7,"name":"a\"b"})", "item", "public", "shop.public.item"};
+  EXPECT_EQ(NameTemplate("user:{id}").fill(source), "user:7");
+  EXPECT_EQ(NameTemplate("{schema}.{table}/{key}@{topic}").fill(source), "public.item/7:a\"b@shop.public.item");
+  EXPECT_EQ(NameTemplate("{{{name}}}").fill(source), "{a\"b}");
+  EXPECT_EQ(NameTemplate("{nope}").fill(source), std::nullopt);
+  EXPECT_EQ(NameTemplate("{key}").fill({"{}", "", "", ""}), std::nullopt);
+  for (const char* text : {"", "{", "}", "{}", "a{b", "a}b"}) EXPECT_THROW(NameTemplate{text}, Error) << text;
+}
+
+}  // namespace
+}  // namespace meridian
