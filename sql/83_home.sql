@@ -148,7 +148,7 @@ COMMENT ON FUNCTION meridian.local_region() IS 'The region of this member, as de
 
 CREATE FUNCTION meridian.enforce_home() RETURNS trigger
   LANGUAGE c AS 'MODULE_PATHNAME', 'meridian_enforce_home';
-COMMENT ON FUNCTION meridian.enforce_home() IS 'Trigger BEFORE INSERT OR UPDATE OR DELETE FOR EACH ROW: refuses a write whose key has its home elsewhere, with SQLSTATE MD050 and the home as JSON in the DETAIL. Arguments: the key column; the parent''s key column as table.column, if the key is that of the row that the column refers to; mode=error or mode=warn; region_column=column, which names the home of keys that are not pinned.';
+COMMENT ON FUNCTION meridian.enforce_home() IS 'Trigger BEFORE INSERT OR UPDATE OR DELETE FOR EACH ROW: refuses a write whose key has its home elsewhere, with SQLSTATE MD050 and the home as JSON in the DETAIL. Arguments: the key column; the parent''s key column as table.column, if the key is that of the row that the column refers to; mode=error, mode=warn, or mode=forward, which writes the row in its home instead; region_column=column, which names the home of keys that are not pinned.';
 
 -- Steps ------------------------------------------------------------------------------------------------------------
 

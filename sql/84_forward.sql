@@ -4,7 +4,7 @@ DO $$
 BEGIN
   IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'meridian_forward') THEN
     CREATE ROLE meridian_forward NOLOGIN;
-    COMMENT ON ROLE meridian_forward IS 'May run statements in other regions, by meridian.execute_at(), under the user mappings of its own.';
+    COMMENT ON ROLE meridian_forward IS 'May run statements in other regions, by meridian.execute_at() and triggers with mode=forward, under the user mappings of its own.';
   END IF;
 END
 $$;
@@ -14,7 +14,7 @@ CREATE FUNCTION meridian.check_forward_options(options text[], catalog oid) RETU
 COMMENT ON FUNCTION meridian.check_forward_options(text[], oid) IS 'Validator of the foreign-data wrapper meridian_forward: a server may have host, port, dbname, sslmode, sslrootcert and connect_timeout, a user mapping user and password.';
 
 CREATE FOREIGN DATA WRAPPER meridian_forward NO HANDLER VALIDATOR meridian.check_forward_options;
-COMMENT ON FOREIGN DATA WRAPPER meridian_forward IS 'Logins for meridian.execute_at(): a server per region, named like it, and a user mapping per role. It has no tables.';
+COMMENT ON FOREIGN DATA WRAPPER meridian_forward IS 'Logins for meridian.execute_at() and forwarded rows: a server per region, named like it, and a user mapping per role. It has no tables.';
 
 CREATE FUNCTION meridian.execute_at(region text, sql text, VARIADIC params text[] DEFAULT '{}', OUT rows jsonb, OUT command text, OUT token text)
   LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'meridian_execute_at';

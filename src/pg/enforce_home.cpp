@@ -3,11 +3,16 @@
 // An UPDATE must be at home with the row that was there, and with the new one if that has another key. It may change
 // the region column: it then gives the row away, and the other region has the row when it has this change.
 //
+// With mode=forward a row whose home is elsewhere is written there instead (forward_row.cpp), and skipped here. A key
+// that moves, and a row that goes from one home to another, are refused as ever, and so is all in a session that works
+// for another region: two servers that disagree must not send a row to and fro.
+//
 // The trigger is not ENABLE ALWAYS: an apply worker brings what was checked where it was written.
 #include <array>
 
 #include "pg/applying.hpp"
 #include "pg/errors.hpp"
+#include "pg/forward_row.hpp"
 #include "pg/home_key.hpp"
 #include "pg/home_map.hpp"
 #include "pg/identity.hpp"
@@ -17,7 +22,7 @@
 namespace meridian::pg {
 namespace {
 
-enum class Mode { error, warn };
+enum class Mode { error, warn, forward };
 
 /// The trigger's arguments, compiled once per query.
 struct Enforced {
@@ -26,6 +31,7 @@ struct Enforced {
   Mode mode;
   KeyFormat format;
   SPIPlanPtr parent;  ///< gives the key of the row that the column refers to; null: the column is the key
+  ForwardedCommand command;
 };
 
 [[noreturn]] void refuse_argument(const char* argument, const char* hint) {
@@ -116,10 +122,12 @@ void read_option(Enforced* enforced, const char* option, Relation relation) {
     enforced->mode = Mode::error;
   } else if (text == "mode=warn") {
     enforced->mode = Mode::warn;
+  } else if (text == "mode=forward") {
+    enforced->mode = Mode::forward;
   } else if (text.starts_with(region)) {
     enforced->region = existing_column(relation, option + region.size());
   } else {
-    refuse_argument(option, "Options are mode=error, mode=warn and region_column=column.");
+    refuse_argument(option, "Options are mode=error, mode=warn, mode=forward and region_column=column.");
   }
 }
 
@@ -232,33 +240,62 @@ void refuse(const Enforced& enforced, const Home& home, std::string_view key, Re
   }
 }
 
-void check(const Enforced& enforced, const RowKey& row, Relation relation) {
+Home home_of_row(const RowKey& row) {
   const Home home = find_home(row.key, row.region);
   if (home.source == Home::Source::none) {
     ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("there is no home region"),
                     errhint("Call meridian.add_region() for each region that takes writes.")));
   }
-  if (!home.accepted) refuse(enforced, home, row.key, relation);
+  return home;
 }
 
-void enforce(FunctionCallInfo fcinfo, const TriggerData* data) {
+/// Whether a row of this home can be written by sending it there.
+bool can_forward(const Enforced& enforced, const Home& home) {
+  return enforced.mode == Mode::forward && !home.here && home.target.text[0] == '\0' && !is_forwarded_session();
+}
+
+/// Judges the row that is there, or comes, and in an UPDATE the new one. Raises what is refused. Where the row is to be
+/// written; none: here.
+RegionName judge(Enforced* enforced, const TriggerData* data, MemoryContext caller) {
   const Relation relation = data->tg_relation;
+  const RowKey row = key_of_row(enforced, data->tg_trigtuple, relation, caller);
+  const Home home = home_of_row(row);
+  RowKey new_row = row;
+  Home new_home = home;
+  if (TRIGGER_FIRED_BY_UPDATE(data->tg_event)) {
+    new_row = key_of_row(enforced, data->tg_newtuple, relation, caller);
+    if (new_row.key != row.key) new_home = home_of_row(new_row);
+  }
+  const bool same = home.region.view() == new_home.region.view();
+  if (same && can_forward(*enforced, home) && can_forward(*enforced, new_home)) return home.region;
+  if (!home.accepted) refuse(*enforced, home, row.key, relation);
+  if (new_row.key != row.key && !new_home.accepted) refuse(*enforced, new_home, new_row.key, relation);
+  return {};
+}
+
+/// Whether the row was written in another region instead.
+bool enforce(FunctionCallInfo fcinfo, const TriggerData* data) {
   auto* enforced = static_cast<Enforced*>(fcinfo->flinfo->fn_extra);
   const MemoryContext caller = CurrentMemoryContext;
   // A server that is a copy, or was promoted and is not confirmed, writes for no region.
   (void)local_actor();
   begin_home_write();
   const bool first = enforced == nullptr;
+  const ForwardedCommand command = begin_forwarding();
   const bool connects = first || enforced->parent != nullptr;
   if (connects) SPI_connect();
-  if (first) enforced = compile(fcinfo, data->tg_trigger, relation);
-  const RowKey old_row = key_of_row(enforced, data->tg_trigtuple, relation, caller);
-  check(*enforced, old_row, relation);
-  if (TRIGGER_FIRED_BY_UPDATE(data->tg_event)) {
-    const RowKey new_row = key_of_row(enforced, data->tg_newtuple, relation, caller);
-    if (new_row.key != old_row.key) check(*enforced, new_row, relation);
+  if (first) {
+    enforced = compile(fcinfo, data->tg_trigger, data->tg_relation);
+    enforced->command = command;
   }
+  const RegionName elsewhere = judge(enforced, data, caller);
   if (connects) SPI_finish();
+  if (elsewhere.text[0] != '\0') {
+    forward_row(enforced->command, elsewhere.text, data);
+    return true;
+  }
+  if (enforced->mode == Mode::forward) note_local_row();
+  return false;
 }
 
 }  // namespace
@@ -275,6 +312,7 @@ MERIDIAN_FUNCTION(meridian_enforce_home)
                     errhint("CREATE TRIGGER ... BEFORE INSERT OR UPDATE OR DELETE ON ... FOR EACH ROW EXECUTE FUNCTION "
                             "meridian.enforce_home('key_column').")));
   }
-  if (!applying()) enforce(fcinfo, data);
+  const bool elsewhere = !applying() && enforce(fcinfo, data);
+  if (elsewhere) PG_RETURN_POINTER(nullptr);
   PG_RETURN_POINTER(TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_newtuple : data->tg_trigtuple);
 }

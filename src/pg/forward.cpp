@@ -1,4 +1,4 @@
-// meridian.execute_at().
+// Statements in another region: meridian.execute_at(), and rows that are written away from home (forward_row.cpp).
 //
 // Who connects. The login is the caller's own: a user mapping of a foreign server that is named like the region, of the
 // wrapper meridian_forward. The address is that of the region's primary, unless the server's options give one. Users
@@ -58,9 +58,7 @@ struct Request {
 
 /// What came of it; texts in the caller's memory.
 struct Outcome {
-  const char* rows;
-  const char* command;
-  const char* token;
+  RemoteResult result;
   const char* sqlstate;  ///< not null: an error
   const char* message;
   const char* detail;
@@ -135,7 +133,7 @@ void Link::connect(const Request& request) {
   setup::Parameters wanted;
   for (int i = 0; i < request.option_count; ++i) wanted.emplace_back(request.keywords[i], request.options[i]);
   wanted.emplace_back("client_encoding", request.encoding);
-  wanted.emplace_back("application_name", "meridian forward");
+  wanted.emplace_back("application_name", forward_application_name);
   wanted.emplace_back("keepalives_idle", "10");
   wanted.emplace_back("keepalives_interval", "5");
   wanted.emplace_back("keepalives_count", "3");
@@ -299,9 +297,7 @@ void execute(const Request& request, Outcome* outcome) {
     return;
   }
   rows += ']';
-  outcome->rows = kept(rows);
-  outcome->command = kept(command);
-  outcome->token = kept(token);
+  outcome->result = {kept(rows), kept(command), kept(token)};
 }
 
 // --- glue lane ---
@@ -393,12 +389,13 @@ void refuse_open_transaction() {
            errhint("Call it outside BEGIN and COMMIT, or SET meridian.forward_after_write = on.")));
 }
 
-void read_parameters(ArrayType* array, Request* request) {
+void read_parameters(ArrayType* array, RemoteStatement* statement) {
   Datum* elements = nullptr;
   bool* nulls = nullptr;
-  deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &request->count);
-  request->values = static_cast<const char**>(palloc(sizeof(char*) * static_cast<Size>(request->count + 1)));
-  for (int i = 0; i < request->count; ++i) request->values[i] = nulls[i] ? nullptr : TextDatumGetCString(elements[i]);
+  deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &statement->count);
+  statement->values = static_cast<const char**>(palloc(sizeof(char*) * static_cast<Size>(statement->count + 1)));
+  for (int i = 0; i < statement->count; ++i)
+    statement->values[i] = nulls[i] ? nullptr : TextDatumGetCString(elements[i]);
 }
 
 void raise_remote(const Outcome& outcome, const char* region) {
@@ -411,17 +408,13 @@ void raise_remote(const Outcome& outcome, const char* region) {
 }
 
 }  // namespace
-}  // namespace meridian::pg
 
-/// meridian.execute_at(text, text, text[]) returns (rows jsonb, command text, token text)
-MERIDIAN_FUNCTION(meridian_execute_at)
-{
-  using namespace meridian::pg;
-  refuse_open_transaction();
+RemoteResult execute_in_region(const RemoteStatement& statement) {
   Request request{};
-  request.region = text_to_cstring(PG_GETARG_TEXT_PP(0));
-  request.sql = text_to_cstring(PG_GETARG_TEXT_PP(1));
-  read_parameters(PG_GETARG_ARRAYTYPE_P(2), &request);
+  request.region = statement.region;
+  request.sql = statement.sql;
+  request.count = statement.count;
+  request.values = statement.values;
   Options options = login_for(request.region);
   request.role = GetUserId();
   request.superuser = superuser();
@@ -434,11 +427,25 @@ MERIDIAN_FUNCTION(meridian_execute_at)
   const Request* const from = &request;
   guarded([from, to] { execute(*from, to); });
   if (outcome.sqlstate != nullptr) raise_remote(outcome, request.region);
-  if (outcome.token[0] != '\0') merge_last_write(outcome.token);
+  if (outcome.result.token[0] != '\0') merge_last_write(outcome.result.token);
+  return outcome.result;
+}
 
-  Datum values[] = {DirectFunctionCall1(jsonb_in, CStringGetDatum(outcome.rows)), CStringGetTextDatum(outcome.command),
-                    CStringGetTextDatum(outcome.token)};
-  bool nulls[] = {false, false, outcome.token[0] == '\0'};
+}  // namespace meridian::pg
+
+/// meridian.execute_at(text, text, text[]) returns (rows jsonb, command text, token text)
+MERIDIAN_FUNCTION(meridian_execute_at)
+{
+  using namespace meridian::pg;
+  refuse_open_transaction();
+  RemoteStatement statement{};
+  statement.region = text_to_cstring(PG_GETARG_TEXT_PP(0));
+  statement.sql = text_to_cstring(PG_GETARG_TEXT_PP(1));
+  read_parameters(PG_GETARG_ARRAYTYPE_P(2), &statement);
+  const RemoteResult result = execute_in_region(statement);
+  Datum values[] = {DirectFunctionCall1(jsonb_in, CStringGetDatum(result.rows)), CStringGetTextDatum(result.command),
+                    CStringGetTextDatum(result.token)};
+  bool nulls[] = {false, false, result.token[0] == '\0'};
   PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(meridian::pg::result_row_type(fcinfo), values, nulls)));
 }
 

@@ -181,11 +181,11 @@ void define_settings() {
                           "80 to 160 bytes each. Beyond it the home of a key takes a look into the directory's table.",
                           &max_cached_pins, 10'000, 0, 10'000'000, fixed, 0, nullptr, nullptr, nullptr);
 
-  DefineCustomIntVariable("meridian.forward_timeout", "How long execute_at() may take.",
+  DefineCustomIntVariable("meridian.forward_timeout", "How long execute_at(), or a forwarded row, may take.",
                           "For connecting and for the statement together.", &forward_timeout_ms, 30'000, 1, INT_MAX,
                           PGC_USERSET, GUC_UNIT_MS, nullptr, nullptr, nullptr);
   DefineCustomBoolVariable("meridian.forward_after_write",
-                           "Whether execute_at() may be called in a transaction that has written.",
+                           "Whether a transaction that has written may also write in another region.",
                            "The other region commits whatever becomes of the transaction.", &forward_after_write, false,
                            PGC_USERSET, 0, nullptr, nullptr, nullptr);
 

@@ -1,4 +1,5 @@
-# meridian.execute_at(): a statement in another region, under the caller's own login there.
+# meridian.execute_at(), and rows that are written away from home with mode=forward: statements in another region, under the
+# caller's own login there.
 use strict;
 use warnings;
 
@@ -96,6 +97,80 @@ my $pid = sql($eu, q{SELECT pid FROM pg_stat_activity WHERE application_name = '
 is($session->query_safe($at->('SELECT 1')) . sql($eu, q{SELECT pid FROM pg_stat_activity WHERE application_name = 'meridian forward' AND usename = 'alice'}), "SELECT 1$pid", 'over one connection');
 sql($eu, "SELECT pg_terminate_backend($pid, 60000)");
 is($session->query_safe($at->('SELECT 1')), 'SELECT 1', 'which is made anew when it was lost');
+$session->quit;
+
+# --- rows that are written away from home ---------------------------------------------------------------------------------------------
+
+on_all(\@nodes, q{
+	CREATE TABLE item (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, "odd ""name" text DEFAULT 'from the default', n bigint NOT NULL DEFAULT 0, price numeric(8,2),
+		span interval, tags text[], code char(4), twice bigint GENERATED ALWAYS AS (n * 2) STORED);
+	CREATE TABLE part (id bigint PRIMARY KEY, item bigint NOT NULL, note text);
+	CREATE TABLE log (note text);
+	CREATE TRIGGER home BEFORE INSERT OR UPDATE OR DELETE ON item FOR EACH ROW EXECUTE FUNCTION meridian.enforce_home('id', 'mode=forward');
+	CREATE TRIGGER home BEFORE INSERT OR UPDATE OR DELETE ON part FOR EACH ROW EXECUTE FUNCTION meridian.enforce_home('item', 'item.id', 'mode=forward');
+	GRANT ALL ON item, part, log TO alice, carol});
+sql($us, q{SELECT meridian.replicate('item', 'n=counter', 'ids=keep'), meridian.replicate('part')});
+wait_on_all(\@nodes, 'SELECT meridian.homes_confirmed()');
+sql($us, "SELECT meridian.add_region('$_')") foreach qw(us eu);
+sql($us, "SELECT meridian.pin_home('$_', '" . ($_ < 10 ? 'us' : 'eu') . "')") foreach 1, 2, 11, 12, 13;
+
+$session = open_session($us);
+$session->query_safe('SET ROLE alice');
+my $shown = q{SELECT id, "odd ""name", n, price, span, tags, code, twice FROM item ORDER BY id};
+my $see_all = q{SELECT set_config('meridian.read_after', current_setting('meridian.last_write'), false)};
+is($session->query_safe(q{SET datestyle = 'German'; SET intervalstyle = 'iso_8601';
+	INSERT INTO item (id, price, span, tags, code) OVERRIDING SYSTEM VALUE VALUES (11, 1.50, '1 day 2 hours', '{a,"b c"}', 'x') RETURNING id}), '', 'a row that is written away from home is skipped here');
+is(sql($eu, $shown), '11|from the default|0|1.50|1 day 02:00:00|{a,"b c"}|x   |0', 'and is in its home, with the defaults of here');
+$session->query_safe($see_all);
+is($session->query_safe('SELECT count(*) FROM item'), '1', 'a read after the token of this session sees it here');
+$session->query_safe(q{UPDATE item SET n = n + 5, "odd ""name" = NULL WHERE id = 11});
+$session->query_safe($see_all);
+$session->query_safe(q{UPDATE item SET n = n + 2, tags = '{}', span = NULL WHERE id = 11; });
+is(sql($eu, $shown), '11||7|1.50||{}|x   |14', 'so is an update');
+sql($eu, q{UPDATE item SET n = n + 100 WHERE id = 11});
+$session->query_safe($see_all);
+wait_converged(@nodes);
+is($session->query_safe('UPDATE item SET n = n WHERE id = 11; SELECT n FROM item WHERE id = 11'), '107', 'one that changes nothing');
+# What it saw here is no longer what is there.
+cut_stream($us, $eu, 1);
+sql($eu, q{UPDATE item SET n = n + 1000 WHERE id = 11});
+$session->query(q{UPDATE item SET n = n + 1 WHERE id = 11});
+like(errors_of($session), qr/row of table "item" in region "eu" is not the one that is here/, 'an update of a row that has changed is refused');
+$session->query(q{DELETE FROM item WHERE id = 11});
+like(errors_of($session), qr/is not the one that is here/, 'and a delete');
+heal_stream($us, $eu, 1);
+wait_converged(@nodes);
+is(sql($eu, 'SELECT n FROM item WHERE id = 11'), '1107', 'and not done');
+
+# Several rows, keys of a parent, transactions.
+$session->query(q{INSERT INTO item (id) OVERRIDING SYSTEM VALUE VALUES (12), (1), (13)});
+like(errors_of($session), qr/by a transaction that has written or locked rows/, 'a row that is to be forwarded comes after one that was written here');
+is(sql($eu, 'SELECT count(*) FROM item WHERE id IN (1, 12, 13)'), '1', 'then those before it are there all the same');
+$session->query_safe(q{INSERT INTO item (id) OVERRIDING SYSTEM VALUE VALUES (13); INSERT INTO item (id) OVERRIDING SYSTEM VALUE VALUES (1)});
+wait_converged(@nodes);
+$session->query_safe(q{UPDATE item SET price = id WHERE id > 10; INSERT INTO part VALUES (7, 11, 'child'), (8, 12, 'child'), (9, 1, 'child')});
+wait_converged(@nodes);
+is(sql($eu, 'SELECT string_agg(price::text, $$ $$ ORDER BY id) FROM item WHERE id > 10'), '11.00 12.00 13.00', 'rows are sent one by one');
+is(sql($us, 'SELECT string_agg(id::text, $$ $$ ORDER BY id) FROM part'), '7 8 9', 'children go where their parents are');
+$session->query_safe(q{UPDATE part SET note = 'changed' WHERE id < 9});
+wait_converged(@nodes);
+is(sql($us, q{SELECT count(*) FROM part WHERE note = 'changed'}), '2', 'also changed ones');
+refused('alice', q{BEGIN; INSERT INTO log VALUES ('x'); DELETE FROM item WHERE id = 13}, qr/25001: .*cannot be written in another region/s, 'not in a transaction that has written');
+refused('alice', q{BEGIN; INSERT INTO log VALUES ('x'); INSERT INTO item (id) OVERRIDING SYSTEM VALUE VALUES (14)}, qr/25001/, 'whatever the row does');
+sql($us, as('alice', q{BEGIN; SET LOCAL meridian.forward_after_write = on; INSERT INTO log VALUES ('x'); DELETE FROM item WHERE id = 13; ROLLBACK}));
+is(sql($eu, 'SELECT count(*) FROM item WHERE id = 13'), '0', 'unless asked for; the other region commits whatever becomes of it');
+
+# Errors, rights, and what is not forwarded.
+refused('alice', q{INSERT INTO item (id) OVERRIDING SYSTEM VALUE VALUES (12) ON CONFLICT DO NOTHING}, qr/23505: .*CONTEXT:  statement in region "eu"/s, 'errors are those of the home; ON CONFLICT does not go with the row');
+refused('carol', 'DELETE FROM item WHERE id = 12', qr/42501: .*GRANT meridian_forward TO carol/s, 'roles need meridian_forward');
+refused('alice', 'UPDATE part SET item = 1 WHERE id = 7', qr/MD050: .*home of key "11" is region "eu"/s, 'a row does not go from one home to another');
+sql($eu, q{UPDATE meridian.home_pin SET region = 'us' WHERE key = '12'});
+refused('alice', 'DELETE FROM item WHERE id = 12', qr/MD050: .*home of key "12" is region "us", and this is "eu".*CONTEXT:  statement in region "eu"/s, 'two servers that disagree do not send a row to and fro');
+sql($eu, q{UPDATE meridian.home_pin SET region = 'eu' WHERE key = '12'});
+wait_converged(@nodes);
+$session->query_safe('DELETE FROM item WHERE id = 12');
+is(sql($eu, 'SELECT count(*) FROM item WHERE id = 12'), '0', 'and go on when they agree');
+is(errors_of($session), '', 'without errors');
 $session->quit;
 
 unlike(slurp_file($us->logfile), qr/secret of alice/, 'no password in the log');
