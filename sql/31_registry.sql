@@ -120,10 +120,10 @@ $$;
 COMMENT ON FUNCTION meridian.put_servers(integer, text[], text[], text[], integer[], boolean[], text[], boolean[]) IS 'Keeps a copy of what another member has written down of its servers.';
 REVOKE ALL ON FUNCTION meridian.put_servers(integer, text[], text[], text[], integer[], boolean[], text[], boolean[]) FROM PUBLIC;
 
-CREATE FUNCTION meridian.answer_probe(with_report boolean, OUT mesh uuid, OUT member integer, OUT epoch integer, OUT server text,
+CREATE FUNCTION meridian.answer_probe(with_report boolean, asker integer DEFAULT NULL, electorate bigint DEFAULT NULL, OUT mesh uuid, OUT member integer, OUT epoch integer, OUT server text,
                                       OUT system_id text, OUT timeline integer, OUT in_recovery boolean, OUT written pg_lsn,
                                       OUT received pg_lsn, OUT replayed pg_lsn, OUT paused boolean, OUT receiving boolean,
-                                      OUT sender_host text, OUT sender_port integer, OUT applied text, OUT digest text, OUT report text)
+                                      OUT sender_host text, OUT sender_port integer, OUT applied text, OUT digest text, OUT lease integer, OUT report text)
   LANGUAGE plpgsql VOLATILE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -137,13 +137,16 @@ BEGIN
     IF in_recovery THEN
       SELECT r.sender_host, r.sender_port INTO sender_host, sender_port FROM pg_stat_get_wal_receiver() r;
     END IF;
+    IF pg_has_role(session_user, 'meridian_admin', 'USAGE') THEN
+      lease := meridian.acknowledge_home_lease(asker, electorate);
+    END IF;
     IF with_report THEN
       report := meridian.status_report()::text;
     END IF;
   END IF;
 END
 $$;
-COMMENT ON FUNCTION meridian.answer_probe(boolean) IS 'What another server''s prober asks: who this server is and where it stands; for monitors also its upstream, what it knows of its member''s servers (as a digest), and its report.';
+COMMENT ON FUNCTION meridian.answer_probe(boolean, integer, bigint) IS 'What another server''s prober asks: who this server is and where it stands; for monitors also its upstream, what it knows of its member''s servers (as a digest), and its report; for another member what it says to its lease.';
 
 CREATE FUNCTION meridian.probe_targets()
   RETURNS TABLE (member integer, name text, region text, dsn text, is_primary boolean, weight integer, drained boolean, upstream text,

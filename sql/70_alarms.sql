@@ -294,6 +294,24 @@ COMMENT ON FUNCTION meridian.sink_alarms() IS 'Alarms about sinks that do not de
 REVOKE ALL ON FUNCTION meridian.sink_alarms() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION meridian.sink_alarms() TO meridian_admin, pg_monitor;
 
+CREATE FUNCTION meridian.home_alarms()
+  RETURNS TABLE (alarm text, severity text, since timestamptz, subject text, detail text, remedy text)
+  LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+  SELECT 'home lease ended', 'error', NULL::timestamptz, m.region,
+         format('%s of %s other members that must have answered within %s have: no key of region "%s" is written here', s.answers, s.needed, s.lease, m.region),
+         'Bring the network or the other members back (meridian.nodes). If they are lost: SELECT meridian.take_home(region, force => true) with each of their regions.'
+    FROM meridian.home_lease_status s, meridian.local_member l JOIN meridian.member m ON m.id = l.member
+   WHERE NOT s.held AND EXISTS (SELECT FROM meridian.home_map h WHERE m.region = ANY (h.regions));
+END
+$$;
+COMMENT ON FUNCTION meridian.home_alarms() IS 'Alarms about homes of keys; read view meridian.alarms.';
+REVOKE ALL ON FUNCTION meridian.home_alarms() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.home_alarms() TO meridian_admin, pg_monitor;
+
 -- What a standby has in its tables is its primary's to report.
 CREATE VIEW meridian.local_alarms AS
   SELECT * FROM meridian.server_alarms()
@@ -304,6 +322,7 @@ CREATE VIEW meridian.local_alarms AS
   UNION ALL SELECT * FROM meridian.subscription_alarms() WHERE NOT pg_catalog.pg_is_in_recovery()
   UNION ALL SELECT * FROM meridian.sink_alarms() WHERE NOT pg_catalog.pg_is_in_recovery()
   UNION ALL SELECT * FROM meridian.parked_alarms() WHERE NOT pg_catalog.pg_is_in_recovery()
+  UNION ALL SELECT * FROM meridian.home_alarms() WHERE NOT pg_catalog.pg_is_in_recovery()
   UNION ALL SELECT * FROM meridian.tombstone_alarms() WHERE NOT pg_catalog.pg_is_in_recovery();
 COMMENT ON VIEW meridian.local_alarms IS 'The rows of meridian.alarms that this server reports of itself.';
 GRANT SELECT ON meridian.local_alarms TO meridian_admin, pg_monitor;

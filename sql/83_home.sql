@@ -164,6 +164,21 @@ COMMENT ON FUNCTION meridian.decide_home_change(text[], boolean) IS 'Step: what 
 REVOKE ALL ON FUNCTION meridian.decide_home_change(text[], boolean) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION meridian.decide_home_change(text[], boolean) TO meridian_admin;
 
+CREATE FUNCTION meridian.end_home_lease() RETURNS void
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'meridian_end_home_lease';
+COMMENT ON FUNCTION meridian.end_home_lease() IS 'Step: who votes about leases changes with this transaction; this server''s must be acknowledged anew.';
+REVOKE ALL ON FUNCTION meridian.end_home_lease() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.end_home_lease() TO meridian_admin;
+
+CREATE FUNCTION meridian.members_given_up() RETURNS boolean
+  LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT COALESCE((SELECT c.lost <> '{}' FROM meridian.home_change c WHERE c.state = 'done' ORDER BY c.epoch DESC LIMIT 1), false)
+$$;
+COMMENT ON FUNCTION meridian.members_given_up() IS 'Step: whether the last change of homes was made without members that could not be reached.';
+REVOKE ALL ON FUNCTION meridian.members_given_up() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.members_given_up() TO meridian_admin;
+
 CREATE FUNCTION meridian.prepare_home(epoch bigint, kind text, key text, region text, rule text, regions text[], weights integer[],
                                       lost text[], lost_after jsonb, requested_by text) RETURNS void
   LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -179,6 +194,7 @@ BEGIN
   IF EXISTS (SELECT FROM meridian.home_change c WHERE c.epoch > prepare_home.epoch) THEN
     RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state', MESSAGE = 'a later change of homes is known here';
   END IF;
+  PERFORM meridian.end_home_lease() WHERE lost <> '{}' OR meridian.members_given_up();
   INSERT INTO meridian.home_change (epoch, state, kind, key, region, rule, regions, weights, lost, lost_after, requested_by)
     VALUES ($1, 'moving', $2, $3, $4, $5, $6, $7, $8, $9, $10);
 END
@@ -206,6 +222,7 @@ BEGIN
   IF outcome = change.state THEN
     RETURN;
   END IF;
+  PERFORM meridian.end_home_lease() WHERE change.lost <> '{}' OR meridian.members_given_up();
   INSERT INTO meridian.home_change AS c (epoch, state, ended_at) VALUES ($1, outcome, now())
     ON CONFLICT (epoch) DO UPDATE SET state = EXCLUDED.state, ended_at = EXCLUDED.ended_at;
   IF outcome = 'done' AND change.kind = 'map' THEN
@@ -257,6 +274,12 @@ COMMENT ON FUNCTION meridian.confirm_homes() IS 'Lets this server write the keys
 REVOKE ALL ON FUNCTION meridian.confirm_homes() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION meridian.confirm_homes() TO meridian_admin;
 
+CREATE FUNCTION meridian.doubt_homes() RETURNS void
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'meridian_doubt_homes';
+COMMENT ON FUNCTION meridian.doubt_homes() IS 'Step: makes this server ask the other members about homes again, and write no key with a home region until it has.';
+REVOKE ALL ON FUNCTION meridian.doubt_homes() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.doubt_homes() TO meridian_admin;
+
 CREATE FUNCTION meridian.adopt_homes(homes jsonb) RETURNS boolean
   LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -271,6 +294,7 @@ BEGIN
   IF NOT FOUND OR (theirs.epoch, theirs.final) <= (ours.epoch, ours.final) THEN
     RETURN false;
   END IF;
+  PERFORM meridian.end_home_lease();
   DELETE FROM meridian.home_change;
   DELETE FROM meridian.home_pin;
   DELETE FROM meridian.home_map;

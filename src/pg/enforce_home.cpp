@@ -14,6 +14,7 @@
 #include "pg/errors.hpp"
 #include "pg/forward_row.hpp"
 #include "pg/home_key.hpp"
+#include "pg/home_lease.hpp"
 #include "pg/home_map.hpp"
 #include "pg/identity.hpp"
 #include "pg/support/compat.hpp"
@@ -294,6 +295,7 @@ bool enforce(FunctionCallInfo fcinfo, const TriggerData* data) {
     forward_row(enforced->command, elsewhere.text, data);
     return true;
   }
+  require_home_lease();
   if (enforced->mode == Mode::forward) note_local_row();
   return false;
 }

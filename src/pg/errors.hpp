@@ -37,4 +37,7 @@ inline constexpr int errcode_home_moves = MAKE_SQLSTATE('M', 'D', '0', '5', '1')
 /// MD052: this region has not heard from the others and cannot know whether it is still the home of its keys.
 inline constexpr int errcode_home_unconfirmed = MAKE_SQLSTATE('M', 'D', '0', '5', '2');
 
+/// MD053: this region has lost its lease: too few members answer. Try again, or write in another region.
+inline constexpr int errcode_home_lease_ended = MAKE_SQLSTATE('M', 'D', '0', '5', '3');
+
 }  // namespace meridian::pg

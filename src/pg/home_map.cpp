@@ -23,6 +23,7 @@
 #include "pg/catalog.hpp"
 #include "pg/errors.hpp"
 #include "pg/home_key.hpp"
+#include "pg/home_lease.hpp"
 #include "pg/home_tables.hpp"
 #include "pg/keeper.hpp"
 #include "pg/registry.hpp"
@@ -52,6 +53,7 @@ pg_atomic_uint64* writers = nullptr;
 
 /// Of this transaction.
 bool changed_here = false;
+bool voters_changed_here = false;
 bool writing_here = false;
 /// This backend has looked at the tables since it started.
 bool looked_here = false;
@@ -231,6 +233,18 @@ bool is_home_region(std::string_view region) {
   return found;
 }
 
+bool Voters::List::has(std::int32_t member) const noexcept {
+  const auto list = span();
+  return std::find(list.begin(), list.end(), member) != list.end();
+}
+
+Voters find_voters() {
+  lock_copy();
+  const Voters voters = shared->view.voters;
+  LWLockRelease(&shared->lock);
+  return voters;
+}
+
 // --- the fence ---
 
 namespace {
@@ -262,10 +276,12 @@ void on_transaction_event(XactEvent event) {
   switch (event) {
     case XACT_EVENT_COMMIT:
       if (changed_here) begin_generation();
+      if (voters_changed_here) drop_home_lease();
       [[fallthrough]];
     case XACT_EVENT_ABORT:
       if (writing_here) pg_atomic_write_u64(own_place(), 0);
       changed_here = false;
+      voters_changed_here = false;
       writing_here = false;
       break;
     case XACT_EVENT_PRE_PREPARE:
@@ -300,8 +316,15 @@ bool homes_confirmed() {
 
 void confirm_homes() {
   if (shared == nullptr) report_not_loaded();
+  if (!homes_confirmed()) begin_promising();
   pg_atomic_write_u32(&shared->confirmed, GetWALInsertionTimeLine());
   ConditionVariableBroadcast(&shared->was_confirmed);
+}
+
+void doubt_homes() {
+  if (shared == nullptr) report_not_loaded();
+  pg_atomic_write_u32(&shared->confirmed, 0);
+  (void)wake_keeper();
 }
 
 void begin_home_write() {
@@ -371,6 +394,20 @@ MERIDIAN_FUNCTION(meridian_homes_confirmed)
 MERIDIAN_FUNCTION(meridian_confirm_homes)
 {
   meridian::pg::confirm_homes();
+  PG_RETURN_VOID();
+}
+
+/// meridian.doubt_homes() returns void
+MERIDIAN_FUNCTION(meridian_doubt_homes)
+{
+  meridian::pg::doubt_homes();
+  PG_RETURN_VOID();
+}
+
+/// meridian.end_home_lease() returns void
+MERIDIAN_FUNCTION(meridian_end_home_lease)
+{
+  meridian::pg::voters_changed_here = true;
   PG_RETURN_VOID();
 }
 

@@ -2,6 +2,7 @@
 // having two homes while it moves (core/rehome.hpp).
 #pragma once
 
+#include "core/home_lease.hpp"
 #include "core/home_map.hpp"
 #include "pg/support/postgres.hpp"
 
@@ -50,6 +51,24 @@ RegionName own_region();
 /// Whether the map has the region.
 bool is_home_region(std::string_view region);
 
+/// Who votes about leases (core/home_lease.hpp).
+struct Voters {
+  struct List {
+    int count;  ///< may be larger than the array; then there are no leases
+    std::int32_t members[most_voters];
+    [[nodiscard]] bool has(std::int32_t member) const noexcept;
+    [[nodiscard]] std::span<const std::int32_t> span() const noexcept {
+      return {members, std::min(static_cast<std::size_t>(count), most_voters)};
+    }
+    [[nodiscard]] bool fits() const noexcept { return count <= static_cast<int>(most_voters); }
+  };
+  Electorate electorate;
+  std::int32_t self;  ///< this member; 0: none
+  List now;
+  List next;  ///< when the change in progress is done
+};
+Voters find_voters();
+
 /// To be called before find_home() by whoever is going to write the key in this transaction: a change of homes waits
 /// for its end. Such a transaction cannot be prepared. Raises MD052 if this server cannot know, since it started or was
 /// promoted, whether its keys were taken by others meanwhile.
@@ -59,6 +78,8 @@ void begin_home_write();
 bool homes_confirmed();
 /// It has.
 void confirm_homes();
+/// It must ask again: it was given up by members that it could not reach.
+void doubt_homes();
 
 /// Registers the callbacks. Called once, by `_PG_init`.
 void register_home_callbacks();

@@ -80,12 +80,64 @@ void read_current_map(View* view) {
   close_rows(&rows);
 }
 
-enum ChangeColumn : AttrNumber { change_epoch = 1, change_state, change_kind, change_key, change_region, change_rule };
+enum ChangeColumn : AttrNumber {
+  change_epoch = 1,
+  change_state,
+  change_kind,
+  change_key,
+  change_region,
+  change_rule,
+  change_lost = 9
+};
 
-void read_change(View* view) {
+/// The changes that count for the voters, and whom each gave up.
+struct VoterChanges {
+  int count;
+  int room;
+  VoterChange* changes;
+  Datum* lost;  ///< text[]
+};
+
+void note_voter_change(const Rows& rows, std::string_view state, VoterChanges* to) {
+  if (state == "aborted") return;
+  if (to->count == to->room) {
+    to->room = std::max(16, 2 * to->room);
+    const auto room = static_cast<Size>(to->room);
+    auto* const changes = static_cast<VoterChange*>(palloc(sizeof(VoterChange) * room));
+    auto* const lost = static_cast<Datum*>(palloc(sizeof(Datum) * room));
+    std::copy_n(to->changes, to->count, changes);
+    std::copy_n(to->lost, to->count, lost);
+    to->changes = changes;
+    to->lost = lost;
+  }
+  bool is_null = false;
+  const Datum lost = PointerGetDatum(DatumGetArrayTypePCopy(column(rows, change_lost, &is_null)));
+  const auto epoch = static_cast<std::uint64_t>(bigint_column(rows, change_epoch));
+  const bool forced = ArrayGetNItems(ARR_NDIM(DatumGetArrayTypeP(lost)), ARR_DIMS(DatumGetArrayTypeP(lost))) > 0;
+  // By epoch; the table is nearly in that order.
+  int at = to->count++;
+  for (; at > 0 && to->changes[at - 1].epoch > epoch; --at) {
+    to->changes[at] = to->changes[at - 1];
+    to->lost[at] = to->lost[at - 1];
+  }
+  to->changes[at] = {epoch, state == "done", forced};
+  to->lost[at] = lost;
+}
+
+/// Whom the change gave up; null: nobody.
+ArrayType* lost_in(const VoterChanges& changes, std::uint64_t epoch) {
+  for (int i = 0; i < changes.count; ++i) {
+    if (epoch != 0 && changes.changes[i].epoch == epoch) return DatumGetArrayTypeP(changes.lost[i]);
+  }
+  return nullptr;
+}
+
+void read_change(View* view, VoterChanges* voter_changes) {
   Rows rows = open_rows(Table::home_change);
   while (next_row(&rows)) {
-    if (text_column(rows, change_state) != "moving") continue;
+    const std::string_view state = text_column(rows, change_state);
+    note_voter_change(rows, state, voter_changes);
+    if (state != "moving") continue;
     view->change_epoch = static_cast<std::uint64_t>(bigint_column(rows, change_epoch));
     if (text_column(rows, change_kind) == "map") {
       view->map_moves = true;
@@ -116,7 +168,36 @@ void write_redacted(const char* dsn, RegionServer* server) {
   if (text.size() <= RegionServer::longest_dsn) std::memcpy(server->dsn, text.c_str(), text.size() + 1);
 }
 
-enum MemberColumn : AttrNumber { member_id = 1, member_name, member_region, member_dsn };
+enum MemberColumn : AttrNumber { member_id = 1, member_name, member_region, member_dsn, member_state = 7 };
+
+void add_voter(Voters::List* to, std::int32_t id, const char* name, ArrayType* lost) {
+  Datum* names = nullptr;
+  int count = 0;
+  if (lost != nullptr) deconstruct_array(lost, TEXTOID, -1, false, TYPALIGN_INT, &names, nullptr, &count);
+  for (int i = 0; i < count; ++i) {
+    if (std::strcmp(TextDatumGetCString(names[i]), name) == 0) return;
+  }
+  if (to->count < static_cast<int>(most_voters)) to->members[to->count] = id;
+  ++to->count;
+}
+
+void read_voters(View* view, const VoterChanges& changes) {
+  Voters* const voters = &view->voters;
+  voters->electorate = electorate_of({changes.changes, static_cast<std::size_t>(changes.count)});
+  voters->self = own_member();
+  ArrayType* const lost = lost_in(changes, voters->electorate.given_up_in);
+  ArrayType* const lost_next = lost_in(changes, voters->electorate.next_given_up_in);
+  Rows rows = open_rows(Table::member);
+  while (next_row(&rows)) {
+    if (text_column(rows, member_state) != "active") continue;
+    bool is_null = false;
+    const std::int32_t id = DatumGetInt32(column(rows, member_id, &is_null));
+    const char* const name = text_column(rows, member_name).data();
+    add_voter(&voters->now, id, name, lost);
+    add_voter(&voters->next, id, name, lost_next);
+  }
+  close_rows(&rows);
+}
 
 /// The member with the smallest number serves its region.
 void read_members(View* view) {
@@ -157,8 +238,10 @@ void set_name(RegionName* name, std::string_view text) {
 
 void read_view(View* view) {
   read_current_map(view);
-  read_change(view);
+  VoterChanges changes{};
+  read_change(view, &changes);
   read_members(view);
+  read_voters(view, changes);
 }
 
 ReadPin* read_pins(int most, int* count) {

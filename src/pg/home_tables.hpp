@@ -23,6 +23,7 @@ struct View {
   RegionName server_regions[max_home_regions];
   std::int32_t server_members[max_home_regions];
   RegionServer region_servers[max_home_regions];
+  Voters voters;
 };
 static_assert(std::is_trivially_copyable_v<View>);
 

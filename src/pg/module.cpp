@@ -9,6 +9,7 @@
 #include "pg/heartbeat.hpp"
 #include "pg/history_limit.hpp"
 #include "pg/hlc.hpp"
+#include "pg/home_lease.hpp"
 #include "pg/home_map.hpp"
 #include "pg/identity.hpp"
 #include "pg/keeper.hpp"
@@ -66,6 +67,7 @@ constexpr SharedMemory shared_memory[] = {
     {worker_failures_shmem_size, worker_failures_shmem_init},
     {slot_watch_shmem_size, slot_watch_shmem_init},
     {home_map_shmem_size, home_map_shmem_init},
+    {home_lease_shmem_size, home_lease_shmem_init},
 };
 
 shmem_request_hook_type next_shmem_request_hook = nullptr;
@@ -94,6 +96,7 @@ extern "C" void meridian_shmem_startup() {
 void init_module() {
   define_settings();
   register_home_callbacks();
+  register_home_lease_callbacks();
   register_identity_callbacks();
   register_catalog_callbacks();
   register_plan_callbacks();

@@ -23,7 +23,8 @@ const char* sql_of(Probe::Question question) {
     case Probe::Question::status:
       return "SELECT mesh, member, epoch, server, system_id, timeline, in_recovery, written, received, replayed, "
              "paused, "
-             "receiving, sender_host, sender_port, applied, digest, report FROM meridian.answer_probe($1)";
+             "receiving, sender_host, sender_port, applied, digest, lease, report FROM meridian.answer_probe($1, $2, "
+             "$3)";
     case Probe::Question::servers:
       return "SELECT name, region, dsn, weight, drained, upstream, trusted FROM meridian.own_servers()";
     case Probe::Question::registration:

@@ -21,7 +21,8 @@ using ProbeClock = std::chrono::steady_clock;
 class Probe {
  public:
   enum class Question {
-    status,        ///< meridian.answer_probe(); parameter: whether a report is wanted
+    status,        ///< meridian.answer_probe(); parameters: whether a report is wanted, and for a lease
+                   ///< who asks, and for which electorate
     servers,       ///< meridian.own_servers()
     registration,  ///< meridian.register_standby(); parameters: name, region, dsn, upstream
   };

@@ -10,6 +10,7 @@
 // An error in this database ends the transaction, is logged when it is new, and the round goes on without it.
 #include "pg/prober.hpp"
 
+#include "pg/lease_asker.hpp"
 #include "pg/prober_tables.hpp"
 #include "pg/settings.hpp"
 #include "pg/support/compat.hpp"
@@ -179,6 +180,7 @@ class Prober {
   MemoryContext context_;
   uint32 event_ = 0;
   Watch watch_;
+  LeaseAsker lease_;
   ProberCounts counts_{};
   Sockets sockets_{};
   std::vector<Probe::Wish> wishes_;
@@ -250,6 +252,7 @@ void Prober::begin_round(TimePoint now) {
   counts_.servers = static_cast<std::uint32_t>(watch_.servers().size());
   counts_.left_out = static_cast<std::uint32_t>(watch_.left_out());
   if (tables.installed) look_at_self(tables, asked_at);
+  lease_.set_terms(tables.lease);
   start_questions(now);
   changed_ = true;
   reigns_due_ = true;
@@ -285,7 +288,7 @@ void Prober::start_questions(TimePoint now) {
     if (server.is_self || server.target.dsn.empty()) continue;
     server.probe.set_target(server.target.dsn, server.target.trusted, encoding);
     if (server.probe.asking() || now < server.due) continue;
-    server.probe.ask(Probe::Question::status, {wants_report(i) ? "t" : "f"}, now);
+    server.probe.ask(Probe::Question::status, lease_.ask(server, wants_report(i)), now);
   }
 }
 
@@ -324,7 +327,8 @@ void Prober::take(WatchedServer& server, const Probe::Outcome& outcome, TimePoin
     return;
   }
   ++counts_.failures;
-  server.backoff = std::clamp<ProbeClock::duration>(2 * server.backoff, shortest_backoff, longest_backoff);
+  server.backoff = std::clamp<ProbeClock::duration>(2 * server.backoff, shortest_backoff,
+                                                    LeaseAsker::longest_pause(longest_backoff));
   server.due = now + server.backoff;
 }
 
@@ -340,7 +344,9 @@ void Prober::take_status(WatchedServer& server, const PGresult* rows) {
       std::chrono::duration_cast<std::chrono::microseconds>(server.probe.asked_at().time_since_epoch());
   const std::int64_t wall = call([] { return GetCurrentTimestamp(); });
   watch_.answered(server, texts, asked_at.count(), monotonic_us(), wall);
-  if (server.error.empty()) keep_report(server, texts[answer_columns - 1]);
+  if (!server.error.empty()) return;
+  keep_report(server, texts[answer_columns - 1]);
+  lease_.take(server, texts[lease_column]);
 }
 
 void Prober::keep_report(const WatchedServer& server, const char* text) {

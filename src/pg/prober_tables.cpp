@@ -85,6 +85,7 @@ void read_prober_tables(bool with_report, ProberTables* tables) {
     tables->members = run(&members_query, caller);
     tables->self = run(with_report ? &self_with_report_query : &self_query, caller);
     SPI_finish();
+    tables->lease = read_lease_terms();
   }
   commit();
   pgstat_report_stat(false);

@@ -1,7 +1,7 @@
 // What the prober reads from the tables of its database, and writes there. Glue lane: each function is one transaction.
 #pragma once
 
-#include "pg/support/postgres.hpp"
+#include "pg/home_lease.hpp"
 
 namespace meridian::pg {
 
@@ -19,6 +19,7 @@ struct ProberTables {
   TextRows targets;  ///< meridian.probe_targets()
   TextRows members;  ///< meridian.probe_context()
   TextRows self;     ///< meridian.answer_probe() of this server
+  LeaseTerms lease;
 };
 
 /// Everything is allocated in the current context. `with_report`: also this server's report.

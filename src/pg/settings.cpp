@@ -5,6 +5,7 @@
 #include "pg/settings.hpp"
 
 #include "pg/forward.hpp"
+#include "pg/home_lease.hpp"
 #include "pg/home_map.hpp"
 #include "pg/prober.hpp"
 #include "pg/read_after.hpp"
@@ -180,6 +181,12 @@ void define_settings() {
   DefineCustomIntVariable("meridian.max_cached_pins", "How many pinned keys shared memory holds.",
                           "80 to 160 bytes each. Beyond it the home of a key takes a look into the directory's table.",
                           &max_cached_pins, 10'000, 0, 10'000'000, fixed, 0, nullptr, nullptr, nullptr);
+
+  DefineCustomIntVariable("meridian.home_lease",
+                          "How long a region goes on writing its keys without hearing from the others.",
+                          "The same on all members, and several times meridian.probe_interval. 0: for ever; keys must "
+                          "then not be taken by force from a region that runs.",
+                          &home_lease_ms, 0, 0, 3'600'000, PGC_SIGHUP, GUC_UNIT_MS, nullptr, nullptr, nullptr);
 
   DefineCustomIntVariable("meridian.forward_timeout", "How long execute_at(), or a forwarded row, may take.",
                           "For connecting and for the statement together.", &forward_timeout_ms, 30'000, 1, INT_MAX,

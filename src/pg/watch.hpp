@@ -44,7 +44,8 @@ struct MemberFacts {
 };
 
 /// The columns of meridian.answer_probe() as text, null for NULL.
-inline constexpr std::size_t answer_columns = 17;
+inline constexpr std::size_t answer_columns = 18;
+inline constexpr std::size_t lease_column = 16;
 using AnswerTexts = std::array<const char*, answer_columns>;
 
 struct Answer {
@@ -82,8 +83,10 @@ struct WatchedServer {
   bool is_self = false;
   bool listed = false;  ///< in the tables
 
-  std::optional<Answer> answer;  ///< the last one
-  std::int64_t asked_at = 0;     ///< for that answer
+  std::optional<Answer> answer;        ///< the last one
+  std::int64_t asked_at = 0;           ///< for that answer
+  std::int64_t lease_asked_at = 0;     ///< when the question under way was begun, lease_clock_us()
+  std::uint64_t lease_electorate = 0;  ///< for which
   std::int64_t sampled_at = 0;
   std::int64_t last_seen = 0;  ///< wall clock
   std::string error;           ///< why the last probe failed

@@ -3,7 +3,8 @@
 //
 // The worker is the coordinator; the lock of the mesh sees to it that there is one. Before a change of its own it
 // finishes one that was interrupted. A failure before the first commit aborts the change, one after it is completed by
-// the next call. With force, members that cannot be reached take no part.
+// the next call. With force, members that cannot be reached take no part; with leases (core/home_lease.hpp) the change
+// then waits until theirs must have ended.
 
 #include <algorithm>
 
@@ -86,13 +87,15 @@ class Rehome {
     mesh_ = std::make_unique<Mesh>(session_, *here_, forced_ ? Mesh::Absent::skip : Mesh::Absent::refuse);
     if (!forced_) mesh_->require_agreement();
     await_confirmed();
+    teach_members_given_up();
+    require_outwaitable();
     order_members();
     const std::string finished = finish_interrupted();
     if (arguments_.at(1) == "finish") return finished;
     Change change;
     if (!plan(&change)) return std::to_string(last_epoch());
-    change.epoch = last_epoch() + 1;
     change.lost = mesh_->absent();
+    change.epoch = next_epoch();
     make(change);
     return std::to_string(change.epoch);
   }
@@ -101,7 +104,12 @@ class Rehome {
   void order_members();
   std::int64_t last_epoch();
   std::string finish_interrupted();
+  std::string finish_change(std::int64_t epoch);
+  std::int64_t next_epoch();
   void await_confirmed();
+  void teach_members_given_up();
+  void require_outwaitable();
+  void outwait(const Change& change);
   bool plan(Change* change);
   bool plan_pin(const Value& region, Change* change);
   void plan_map(Map* map);
@@ -134,6 +142,46 @@ void Rehome::await_confirmed() {
   }
 }
 
+/// A member that was given up, and then not restarted but cut off, may not have heard of it yet.
+void Rehome::teach_members_given_up() {
+  for (const auto& node : mesh_->nodes()) {
+    const Rows lost =
+        node->db.query("SELECT s.epoch, s.final, l.name FROM meridian.home_standing() s, unnest(s.lost) l(name)");
+    for (int i = 0; i < lost.count(); ++i) {
+      const auto& all = mesh_->nodes();
+      const auto at = std::ranges::find_if(all, [&](const auto& each) { return each->member.name == lost.text(i, 2); });
+      if (at == all.end()) continue;
+      (*at)->db.query("SELECT meridian.doubt_homes() FROM meridian.home_standing() WHERE (epoch, final) < ($1, $2)",
+                      {lost.text(i, 0), lost.text(i, 1)});
+    }
+  }
+  await_confirmed();
+}
+
+constexpr char wait_for_leases[] =
+    "SELECT meridian.home_lease_wait(ARRAY (SELECT id FROM meridian.member WHERE name = ANY ($1)))";
+
+/// With leases, members that are lost must be unable to go on without those that are left.
+void Rehome::require_outwaitable() {
+  if (mesh_->absent().empty()) return;
+  for (const auto& node : mesh_->nodes()) node->db.query(wait_for_leases, {array_literal(mesh_->absent())});
+}
+
+/// Waits until every lease that a member may have got from one that takes part has ended.
+void Rehome::outwait(const Change& change) {
+  if (change.lost.empty()) return;
+  auto end = Clock::now();
+  for (Node* node : nodes_) {
+    const Rows wait = node->db.query(wait_for_leases, {array_literal(change.lost)});
+    if (!wait.null(0, 0)) end = std::max(end, Clock::now() + milliseconds(std::stoll(wait.text(0, 0))));
+  }
+  if (Clock::now() >= end) return;
+  session_.waiting_for("the leases of members that cannot be reached to end");
+  while (Clock::now() < end)
+    session_.pause(std::min(std::chrono::ceil<milliseconds>(end - Clock::now()), milliseconds(1000)));
+  session_.waiting_for({});
+}
+
 /// By number; members that the last change gave up come last (core/rehome.hpp says why).
 void Rehome::order_members() {
   std::vector<std::string> lost;
@@ -158,9 +206,33 @@ std::int64_t Rehome::last_epoch() {
   return last;
 }
 
+/// A number that is never given twice. Members that are lost may know of changes that are unknown here, so numbers of
+/// changes by force leave room and are drawn.
+std::int64_t Rehome::next_epoch() {
+  const std::int64_t last = last_epoch();
+  if (mesh_->absent().empty()) return last + 1;
+  constexpr std::int64_t room = 1'000'000;
+  const Rows drawn = here_->db.query("SELECT floor(random() * 1000000)::bigint");
+  return (last / room + 1) * room + std::stoll(drawn.text(0, 0));
+}
+
+/// All that are in progress, from the oldest on: a member that was away may have missed the end of one. What became of
+/// the last one.
 std::string Rehome::finish_interrupted() {
-  const std::int64_t epoch = last_epoch();
-  if (epoch == 0) return "nothing";
+  std::vector<std::int64_t> epochs;
+  for (Node* node : nodes_) {
+    for (const std::string& epoch : list_of(node->db, "SELECT epoch FROM meridian.home_change WHERE state = 'moving'"))
+      epochs.push_back(std::stoll(epoch));
+  }
+  if (last_epoch() != 0) epochs.push_back(last_epoch());
+  std::ranges::sort(epochs);
+  epochs.erase(std::unique(epochs.begin(), epochs.end()), epochs.end());
+  std::string decision = "nothing";
+  for (const std::int64_t epoch : epochs) decision = finish_change(epoch);
+  return decision;
+}
+
+std::string Rehome::finish_change(std::int64_t epoch) {
   std::vector<std::string> states;
   for (Node* node : nodes_) {
     states.push_back(node->db
@@ -168,8 +240,16 @@ std::string Rehome::finish_interrupted() {
                                 {std::to_string(epoch)})
                          .text(0, 0));
   }
+  // Without leases, members that cannot be reached are down, and hear of the decision when they come back.
   const std::string decision =
-      here_->db.query("SELECT meridian.decide_home_change($1, true)", {array_literal(states)}).text(0, 0);
+      here_->db
+          .query("SELECT meridian.decide_home_change($1, cardinality($2::text[]) = 0 OR current_setting($3) = '0')",
+                 {array_literal(states), array_literal(mesh_->absent()), "meridian.home_lease"})
+          .text(0, 0);
+  if (decision == "wait") {
+    throw SetupError("55000", "a change of homes was interrupted, and members that cannot be reached may have made it",
+                     {}, "If they are down, and stay so, set meridian.home_lease to 0 on the members that are left.");
+  }
   if (decision == "commit" || decision == "abort") finish(epoch, decision.c_str());
   return decision;
 }
@@ -253,6 +333,7 @@ void Rehome::make(const Change& change) {
     prepare(change);
     for (Node* node : nodes_) node->db.query("SELECT meridian.wait_for_home_writers()");
     drain_to_homes(change);
+    outwait(change);
     undo.forget();
   });
   try {
