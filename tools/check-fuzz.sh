@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs every libFuzzer target of the core for a while, twice as many at a time as there are processors: the time of each is given
+# Runs every libFuzzer target of the core for a while, three times as many at a time as there are processors: the time of each is given
 # by the clock.
 #   tools/check-fuzz.sh [SECONDS_EACH [BUILD_DIRECTORY]]      default: 60 build/fuzz
 # Inputs that crash a target are kept in the build directory, and a target's last lines are printed.
@@ -29,4 +29,4 @@ export -f run_target
 
 targets=$(find "$build" -name '*_fuzz' -type f -executable | sort)
 [ -n "$targets" ] || { echo "fuzz: no targets were built" >&2; exit 1; }
-xargs -P $((2 * $(nproc))) -I{} bash -c 'run_target {}' <<< "$targets"
+xargs -P $((3 * $(nproc))) -I{} bash -c 'run_target {}' <<< "$targets"
