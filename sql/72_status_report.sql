@@ -154,6 +154,18 @@ $$;
 COMMENT ON FUNCTION meridian.report_alarms() IS 'Part of status_report(): the alarms of this server.';
 REVOKE ALL ON FUNCTION meridian.report_alarms() FROM PUBLIC;
 
+CREATE FUNCTION meridian.report_keys() RETURNS jsonb
+  LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+BEGIN
+  RETURN (
+  SELECT COALESCE(jsonb_agg(jsonb_build_array(k.key, k.written + k.away)), '[]')
+    FROM (SELECT * FROM meridian.read_key_counts() ORDER BY written + away DESC LIMIT 100) k);
+END
+$$;
+COMMENT ON FUNCTION meridian.report_keys() IS 'Part of status_report(): the keys that were requested most on this server.';
+REVOKE ALL ON FUNCTION meridian.report_keys() FROM PUBLIC;
+
 -- plpgsql, so that a session that asks again and again plans once.
 CREATE FUNCTION meridian.status_report() RETURNS jsonb
   LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
@@ -180,6 +192,9 @@ BEGIN
     LEFT JOIN meridian.member m ON m.id = l.member;
   report := report || jsonb_build_object('receiver', meridian.report_receiver(), 'senders', meridian.report_senders(),
                                          'subscriptions', meridian.report_subscriptions(), 'lags', meridian.report_lags(), 'alarms', meridian.report_alarms());
+  IF current_setting('meridian.counted_keys', true) <> '0' AND NOT pg_is_in_recovery() THEN
+    report := report || jsonb_build_object('keys', meridian.report_keys());
+  END IF;
   report := report || jsonb_build_object('slots', meridian.report_slots());
   IF octet_length(report::text) > 65000 THEN
     report := report || '{"slots": [], "cut": true}';

@@ -17,6 +17,7 @@
 #include "pg/home_lease.hpp"
 #include "pg/home_map.hpp"
 #include "pg/identity.hpp"
+#include "pg/key_counts.hpp"
 #include "pg/support/compat.hpp"
 #include "pg/support/function.hpp"
 
@@ -267,6 +268,8 @@ RegionName judge(Enforced* enforced, const TriggerData* data, MemoryContext call
     new_row = key_of_row(enforced, data->tg_newtuple, relation, caller);
     if (new_row.key != row.key) new_home = home_of_row(new_row);
   }
+  // What another region sent was counted there.
+  if (counted_keys > 0 && home.target.text[0] == '\0' && !is_forwarded_session()) count_key(row.key, !home.here);
   const bool same = home.region.view() == new_home.region.view();
   if (same && can_forward(*enforced, home) && can_forward(*enforced, new_home)) return home.region;
   if (!home.accepted) refuse(*enforced, home, row.key, relation);

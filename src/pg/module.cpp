@@ -13,6 +13,7 @@
 #include "pg/home_map.hpp"
 #include "pg/identity.hpp"
 #include "pg/keeper.hpp"
+#include "pg/key_counts.hpp"
 #include "pg/late_insert.hpp"
 #include "pg/peer_lag.hpp"
 #include "pg/prober.hpp"
@@ -68,6 +69,7 @@ constexpr SharedMemory shared_memory[] = {
     {slot_watch_shmem_size, slot_watch_shmem_init},
     {home_map_shmem_size, home_map_shmem_init},
     {home_lease_shmem_size, home_lease_shmem_init},
+    {key_counts_shmem_size, key_counts_shmem_init},
 };
 
 shmem_request_hook_type next_shmem_request_hook = nullptr;

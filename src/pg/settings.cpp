@@ -7,6 +7,7 @@
 #include "pg/forward.hpp"
 #include "pg/home_lease.hpp"
 #include "pg/home_map.hpp"
+#include "pg/key_counts.hpp"
 #include "pg/prober.hpp"
 #include "pg/read_after.hpp"
 #include "pg/registry.hpp"
@@ -181,6 +182,11 @@ void define_settings() {
   DefineCustomIntVariable("meridian.max_cached_pins", "How many pinned keys shared memory holds.",
                           "80 to 160 bytes each. Beyond it the home of a key takes a look into the directory's table.",
                           &max_cached_pins, 10'000, 0, 10'000'000, fixed, 0, nullptr, nullptr, nullptr);
+
+  DefineCustomIntVariable("meridian.counted_keys", "Of how many keys is counted where requests for them come from.",
+                          "Of those with a home region, for meridian.rehome_suggestions(); about 90 bytes each, and a "
+                          "lock for each row that is written. 0: of none.",
+                          &counted_keys, 0, 0, 1'000'000, fixed, 0, nullptr, nullptr, nullptr);
 
   DefineCustomIntVariable("meridian.home_lease",
                           "How long a region goes on writing its keys without hearing from the others.",

@@ -9,7 +9,7 @@ use Meridian;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my ($us, $eu) = my @nodes = mesh([ 'us', 'eu' ]);
+my ($us, $eu) = my @nodes = mesh([ 'us', 'eu' ], conf => "meridian.counted_keys = 100\nmeridian.probe_interval = 200ms\n");
 on_all(\@nodes, q{
 	SET password_encryption = 'scram-sha-256';
 	CREATE TABLE account (id bigint PRIMARY KEY, note text, balance numeric, paid boolean);
@@ -171,6 +171,25 @@ wait_converged(@nodes);
 $session->query_safe('DELETE FROM item WHERE id = 12');
 is(sql($eu, 'SELECT count(*) FROM item WHERE id = 12'), '0', 'and go on when they agree');
 is(errors_of($session), '', 'without errors');
+
+# --- where requests come from ---------------------------------------------------------------------------------------------------------
+
+on_all(\@nodes, 'SELECT meridian.reset_key_counts()');
+sql($us, "SELECT meridian.pin_home('$_', 'eu')") foreach 21 .. 23;
+my $touch = 'DO $$BEGIN FOR i IN 1..%d LOOP BEGIN INSERT INTO item (id) OVERRIDING SYSTEM VALUE VALUES (%d); EXCEPTION WHEN OTHERS THEN NULL; END; COMMIT; END LOOP; END$$';
+sql($us, as('carol', sprintf($touch, 9, 21)));
+sql($eu, sprintf($touch, 3, 21));
+sql($us, as('carol', sprintf($touch, 3, 22)));
+sql($eu, sprintf($touch, 9, 22));
+sql($us, as('carol', sprintf($touch, 2, 23)));
+my $counts = q{SELECT string_agg(format('%s: %s %s', key, written, away), ', ' ORDER BY key) FROM meridian.key_counts};
+is(sql($us, $counts), '21: 0 9, 22: 0 3, 23: 0 2', 'each server counts what belongs elsewhere');
+is(sql($eu, $counts), '21: 3 0, 22: 9 0', 'and what belongs to it');
+wait_until($_, q{SELECT string_agg(concat_ws(' ', key, home, region, requests, share), ', ') FROM meridian.rehome_suggestions(10)}, '21 eu us 9 0.75') foreach @nodes;
+is(sql($us, 'SELECT count(*) FROM meridian.rehome_suggestions(10, 0.8)'), '0', 'a share is asked for');
+is(sql($us, 'SELECT count(*) FROM meridian.rehome_suggestions()'), '0', 'and a number of requests');
+sql($us, 'SELECT meridian.rehome(key, region) FROM meridian.rehome_suggestions(1, 0.7)');
+expect_everywhere(\@nodes, q{SELECT string_agg(meridian.home_region(k), ' ' ORDER BY k) FROM generate_series(21, 23) k}, 'us eu us', 'keys move to where they are requested');
 $session->quit;
 
 unlike(slurp_file($us->logfile), qr/secret of alice/, 'no password in the log');
