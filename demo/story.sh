@@ -197,6 +197,77 @@ delete_against_update() {
 WHERE rel = 'account'::regclass AND key->>'id' = '2';" 'update_delete|90'
 }
 
+# refused NODE SQL PATTERN: shows it and its error, and checks that.
+refused() {
+  local text verdict=ok
+  checked=$((checked + 1))
+  show "$1" "$DATABASE" "$2"
+  text=$(psql_at "$1" "$DATABASE" -v VERBOSITY=verbose -c "$2" 2>&1) && text="no error: $text"
+  if ! grep -Eq "$3" <<<"${text//$'\n'/ }"; then
+    wrong=$((wrong + 1))
+    verdict="WRONG: the story expects $3"
+  fi
+  grep -v '^LOCATION' <<<"$text" | fold -w 70 | sed 's/^/        /'
+  printf '%66s [%s]\n' '' "$verdict"
+}
+
+homes() {
+  local us_writes eu_writes
+  chapter "5. A home for each user: conflicts avoided instead of resolved"
+  on_both "$DATABASE" "CREATE TABLE wallet (user_id integer PRIMARY KEY, balance integer NOT NULL);
+CREATE TRIGGER home BEFORE INSERT OR UPDATE OR DELETE ON wallet
+  FOR EACH ROW EXECUTE FUNCTION meridian.enforce_home('user_id');"
+  at us "SELECT meridian.replicate('wallet');"
+  at us "SELECT meridian.add_region('us');"
+  at us "SELECT meridian.add_region('eu');"
+  both "$DATABASE" "SELECT string_agg(u || ' ' || meridian.home_region(u), ', ') FROM generate_series(1, 8) u;" \
+    '1 eu, 2 us, 3 us, 4 us, 5 us, 6 eu, 7 eu, 8 us'
+  on_both "$DATABASE" "INSERT INTO wallet SELECT u, 0 FROM generate_series(1, 8) u WHERE meridian.home_region(u) = meridian.local_region();"
+  converged
+  say "A write in the wrong region is refused, and the error says where to write:"
+  refused us "UPDATE wallet SET balance = balance + 5 WHERE user_id = 1;" "MD050.*is region \"eu\", and this is \"us\".*\"conninfo\": \"[^\"]*port=$(port_of eu)"
+  echo
+  say "Or it is executed there, with the login that the user has in that region:"
+  on_both "$DATABASE" "CREATE OR REPLACE TRIGGER home BEFORE INSERT OR UPDATE OR DELETE ON wallet
+  FOR EACH ROW EXECUTE FUNCTION meridian.enforce_home('user_id', 'mode=forward');"
+  at us "CREATE SERVER eu FOREIGN DATA WRAPPER meridian_forward;
+CREATE USER MAPPING FOR CURRENT_USER SERVER eu;"
+  at us "UPDATE wallet SET balance = balance + 5 WHERE user_id = 1;"
+  figure eu "$DATABASE" "SELECT balance FROM wallet WHERE user_id = 1;" 5
+  echo
+  say "User 2 travels. Both regions keep buying, 2000 times each, and try again whenever the key has its home elsewhere; meanwhile the key moves:"
+  on_both "$DATABASE" "CREATE OR REPLACE TRIGGER home BEFORE INSERT OR UPDATE OR DELETE ON wallet
+  FOR EACH ROW EXECUTE FUNCTION meridian.enforce_home('user_id');
+CREATE PROCEDURE buy(who integer, times integer) LANGUAGE plpgsql AS \$\$
+BEGIN
+  WHILE times > 0 LOOP
+    BEGIN
+      UPDATE wallet SET balance = balance + 1 WHERE user_id = who;
+      times := times - 1;
+    EXCEPTION WHEN SQLSTATE 'MD050' OR SQLSTATE 'MD051' THEN
+      PERFORM pg_sleep(0.01);
+    END;
+    COMMIT;
+  END LOOP;
+END \$\$;"
+  show 'us,eu' "$DATABASE" "CALL buy(2, 2000);"
+  psql_at us "$DATABASE" -c "CALL buy(2, 2000)" &
+  us_writes=$!
+  psql_at eu "$DATABASE" -c "CALL buy(2, 2000)" &
+  eu_writes=$!
+  wait_for us "$DATABASE" "SELECT balance > 0 FROM wallet WHERE user_id = 2"
+  at us "SELECT meridian.rehome('2', 'eu');"
+  wait_for eu "$DATABASE" "SELECT count(*) > 0 FROM meridian.home_pin WHERE key = '2' AND region = 'eu'"
+  at us "SELECT meridian.rehome('2', 'us');"
+  wait "$us_writes"
+  at us "SELECT meridian.rehome('2', 'eu');"
+  wait "$eu_writes"
+  converged
+  both "$DATABASE" "SELECT balance FROM wallet WHERE user_id = 2;" 4000
+  both "$DATABASE" "SELECT count(*) FROM meridian.conflicts WHERE rel = 'wallet'::regclass;" 0
+  say "4000 were bought and 4000 are in the books. No two writes met, so nothing had to be merged."
+}
+
 standbys_caught_up() {
   local node
   for node in us eu; do
@@ -207,15 +278,19 @@ standbys_caught_up() {
 
 four_servers() {
   local node
-  chapter "5. All four servers"
+  chapter "6. All four servers"
   standbys_caught_up
   for node in "${NODES[@]}"; do
     figure "$node" "$DATABASE" "SELECT pg_is_in_recovery(), balance FROM account WHERE id = 1;" \
       "$(case $node in *-standby) echo 't|20' ;; *) echo 'f|20' ;; esac)"
   done
+  # The standbys of the other region are heard of a little later.
+  for node in "${PRIMARIES[@]}"; do
+    wait_for "$node" "$DATABASE" "SELECT count(*) = 4 FROM meridian.nodes WHERE state IN ('active', 'streaming', 'up')"
+  done
   local query="SELECT node, role, state FROM meridian.nodes ORDER BY node;"
-  figure us "$DATABASE" "$query" $'eu|primary|streaming\nus|primary|active\nus-standby|standby|streaming'
-  figure eu "$DATABASE" "$query" $'eu|primary|active\neu-standby|standby|streaming\nus|primary|streaming'
+  figure us "$DATABASE" "$query" $'eu|primary|streaming\neu-standby|standby|up\nus|primary|active\nus-standby|standby|streaming'
+  figure eu "$DATABASE" "$query" $'eu|primary|active\neu-standby|standby|streaming\nus|primary|streaming\nus-standby|standby|up'
   answer us "SELECT rel, rules FROM meridian.tables ORDER BY rel;"
   figure us "$DATABASE" "SELECT count(*) FROM meridian.check_config() WHERE NOT ok;" 0
   echo
@@ -228,6 +303,7 @@ lost_purchase
 counter
 profile
 delete_against_update
+homes
 four_servers
 
 chapter "$checked figures checked, $wrong of them wrong."
