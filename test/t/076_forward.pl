@@ -192,6 +192,24 @@ sql($us, 'SELECT meridian.rehome(key, region) FROM meridian.rehome_suggestions(1
 expect_everywhere(\@nodes, q{SELECT string_agg(meridian.home_region(k), ' ' ORDER BY k) FROM generate_series(21, 23) k}, 'us eu us', 'keys move to where they are requested');
 $session->quit;
 
+# --- the primary of a region fails ----------------------------------------------------------------------------------------------------
+
+my $eu2 = new_standby($eu, 'eu2');
+$eu2->append_conf('postgresql.conf', "meridian.advertise_dsn = '" . conninfo($eu2) . "'\n");
+$eu2->reload;
+wait_until($us, q{SELECT count(*) = 1 FROM meridian.server_probes() WHERE server = 'eu2' AND state = 'up'});
+my $route = q{SELECT node, region, dsn LIKE '%port=} . $eu2->port . q{%' FROM meridian.route_write('22')};
+is(sql($us, $route), 'eu|eu|f', 'writes of a region go to its primary');
+wait_converged(@nodes);
+$eu->wait_for_catchup($eu2);
+$eu->stop('immediate');
+$eu2->promote;
+wait_until($us, $route, 'eu2|eu|t');
+pass('and to the standby that was promoted');
+wait_until($eu2, 'SELECT meridian.homes_confirmed()');
+sql($us, as('alice', q{UPDATE item SET price = 22 WHERE id = 22}));
+is(sql($eu2, 'SELECT price FROM item WHERE id = 22'), '22.00', 'rows are forwarded there, too');
+
 unlike(slurp_file($us->logfile), qr/secret of alice/, 'no password in the log');
-no_crash(@nodes);
+no_crash($us, $eu2);
 done_testing;
