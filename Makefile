@@ -4,6 +4,7 @@
 #   make check         build, install and run every test on a temporary cluster of this machine's PostgreSQL
 #   make check-matrix  the same on PostgreSQL 17 and 18, each in a Debian of its own
 #   make demo          two regions on this machine, and a story told with them
+#   make WITHOUT_SINK=1  all but the program meridian-sink, which needs librdkafka, hiredis and libcurl
 #   make bench         what Meridian costs, as ratios to stock PostgreSQL, a plpgsql trigger and pglogical
 #
 # installcheck needs a running server with shared_preload_libraries = 'meridian', as CONTRIBUTING.md describes.

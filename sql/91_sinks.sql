@@ -15,7 +15,7 @@ COMMENT ON COLUMN meridian.sink_option.option IS 'Name of the option; docs/cdc.m
 REVOKE ALL ON meridian.sink_option FROM PUBLIC;
 INSERT INTO meridian.sink_option (kind, option)
   SELECT o.kind, unnest(o.options) FROM (VALUES
-    ('*', ARRAY['on_error', 'batch_bytes', 'batch_events', 'batch_ms', 'secret_file']),
+    ('*', ARRAY['on_error', 'snapshot', 'batch_bytes', 'batch_events', 'batch_ms', 'secret_file']),
     ('kafka', ARRAY['brokers', 'compression', 'transactional_id', 'create_topics', 'kafka.']),
     ('redis', ARRAY['host', 'port', 'username', 'database', 'ttl', 'guard_ttl', 'key', 'mode', 'value']),
     ('elasticsearch', ARRAY['url', 'index', 'id', 'username', 'ca_file', 'compress', 'timeout_s']),
@@ -74,6 +74,24 @@ CREATE TABLE meridian.dead_letter (
 COMMENT ON TABLE meridian.dead_letter IS 'Events that a target has refused for good; read view meridian.dead_letters.';
 REVOKE ALL ON meridian.dead_letter FROM PUBLIC;
 CREATE INDEX dead_letter_sink ON meridian.dead_letter (sink, topic, key);
+
+CREATE TABLE meridian.sink_snapshot (
+  sink text NOT NULL REFERENCES meridian.sink ON DELETE CASCADE,
+  rel regclass NOT NULL,
+  asked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  is_initial boolean NOT NULL,
+  state text NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'running', 'done', 'failed')),
+  row_key text[],
+  rows_read bigint NOT NULL DEFAULT 0,
+  rows_expected bigint,
+  ended_at timestamptz,
+  error text,
+  PRIMARY KEY (sink, rel)
+);
+COMMENT ON TABLE meridian.sink_snapshot IS 'Tables whose rows sinks deliver; read view meridian.sink_snapshots.';
+COMMENT ON COLUMN meridian.sink_snapshot.row_key IS 'Key of the last row that was delivered.';
+COMMENT ON COLUMN meridian.sink_snapshot.rows_expected IS 'What the planner thought that the table has when its snapshot began.';
+REVOKE ALL ON meridian.sink_snapshot FROM PUBLIC;
 
 -- For people ---------------------------------------------------------------------------------------------------------
 
@@ -139,6 +157,11 @@ BEGIN
   ELSIF kind = 'file' AND current_setting('meridian.sink_directory') = '' THEN
     RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state', MESSAGE = 'there is no directory for files of sinks',
       HINT = 'Set meridian.sink_directory.';
+  ELSIF COALESCE(options ->> 'snapshot', 'initial') NOT IN ('initial', 'never') THEN
+    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'option "snapshot" must be initial or never';
+  ELSIF kind IN ('redis', 'elasticsearch') AND options ? 'unavailable_value' THEN
+    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = format('a sink of kind %s cannot have the option "unavailable_value"', kind),
+      HINT = 'It would take the text for the value of the column.';
   ELSIF kind IN ('redis', 'elasticsearch') AND COALESCE(options ->> 'envelope', 'bare') NOT IN ('bare', 'payload') THEN
     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = format('a sink of kind %s needs events in the envelope bare or payload', kind);
   ELSIF options ? 'secret_file' AND NOT current_setting('is_superuser')::boolean THEN
@@ -174,10 +197,13 @@ BEGIN
   tables := ARRAY(SELECT jsonb_array_elements_text(COALESCE(options -> 'tables', '[]')));
   start := meridian.create_stream('sink_' || name, tables, meridian.sink_options_of(kind, options, false));
   PERFORM meridian.put_sink(name, kind, meridian.sink_options_of(kind, options, true));
+  IF COALESCE(options ->> 'snapshot', 'initial') = 'initial' THEN
+    PERFORM meridian.begin_initial_snapshots(name);
+  END IF;
   RETURN start;
 END
 $$;
-COMMENT ON FUNCTION meridian.create_sink(text, text, jsonb) IS 'Delivers the changes of tables ("tables": an array; all without it) to kafka, redis, elasticsearch, http or file, from now on. Options of the stream and of the kind: docs/cdc.md. Returns the position from which on it has the changes.';
+COMMENT ON FUNCTION meridian.create_sink(text, text, jsonb) IS 'Delivers the changes of tables ("tables": an array; all without it) to kafka, redis, elasticsearch, http or file, from now on, and first the rows as they are. Options of the stream and of the kind: docs/cdc.md. Returns the position from which on it has the changes.';
 REVOKE ALL ON FUNCTION meridian.create_sink(text, text, jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION meridian.create_sink(text, text, jsonb) TO meridian_admin;
 
@@ -253,8 +279,14 @@ CREATE VIEW meridian.sinks AS
          CASE WHEN st.state = 'lost' THEN 'lost' WHEN s.paused THEN 'paused' ELSE p.state END AS state,
          st.acked_lsn AS "position", st.lag_bytes, st.lag_time, st.retained_wal, st.safe_wal_size,
          p.events, CASE WHEN p.delivered_at > now() - interval '1 minute' THEN p.rate ELSE 0 END AS events_per_second, p.bytes, p.batches, p.last_batch, p.retries, p.skipped, p.delivered_at, p.pid, p.started_at, p.error, p.error_at,
-         (SELECT count(*) FROM meridian.dead_letter d WHERE d.sink = s.name AND d.state <> 'superseded') AS dead_letters
+         (SELECT count(*) FROM meridian.dead_letter d WHERE d.sink = s.name AND d.state <> 'superseded') AS dead_letters,
+         n.rows AS snapshot_rows, n.percent AS snapshot_percent
     FROM meridian.sink s
+   CROSS JOIN LATERAL (
+      SELECT sum(r.rows_read)::bigint AS rows,
+             CASE WHEN bool_and(r.state = 'done') THEN 100
+                  ELSE round(LEAST(99, 100.0 * sum(r.rows_read) / GREATEST(sum(CASE r.state WHEN 'done' THEN r.rows_read ELSE GREATEST(r.rows_expected, r.rows_read) END), 1)), 1) END AS percent
+        FROM meridian.sink_snapshot r WHERE r.sink = s.name) n
     JOIN meridian.sink_progress p ON p.name = s.name
     LEFT JOIN meridian.streams st ON st.name = 'sink_' || s.name;
 COMMENT ON VIEW meridian.sinks IS 'Sinks of this database: how far they are, and what is the matter with those that do not run.';
@@ -267,6 +299,8 @@ COMMENT ON COLUMN meridian.sinks.last_batch IS 'Events in the last batch.';
 COMMENT ON COLUMN meridian.sinks.retries IS 'How often something was not taken at once.';
 COMMENT ON COLUMN meridian.sinks.skipped IS 'Events that the target refused for good and the policy skipped.';
 COMMENT ON COLUMN meridian.sinks.pid IS 'Process of meridian-sink.';
+COMMENT ON COLUMN meridian.sinks.snapshot_rows IS 'Rows that were delivered beside changes; by table in meridian.sink_snapshots. NULL: no snapshot was asked for.';
+COMMENT ON COLUMN meridian.sinks.snapshot_percent IS 'Of the rows that the planner expected in these tables.';
 COMMENT ON COLUMN meridian.sinks.error IS 'The last error, and when it was.';
 GRANT SELECT ON meridian.sinks TO meridian_admin, pg_monitor;
 
@@ -302,7 +336,7 @@ AS $$
        argument AS (SELECT a.value, a.place FROM st CROSS JOIN unnest(meridian.stream_arguments(st.tables, st.options)) WITH ORDINALITY a(value, place))
   SELECT 'kind', s.kind FROM s
   UNION ALL SELECT 'slot', st.slot::text FROM st
-  UNION ALL SELECT o.key, o.value FROM s CROSS JOIN jsonb_each_text(s.options) o
+  UNION ALL SELECT o.key, o.value FROM s CROSS JOIN jsonb_each_text(s.options - 'snapshot') o
   UNION ALL SELECT 'plugin.' || n.value, v.value FROM argument n JOIN argument v ON v.place = n.place + 1 WHERE n.place % 2 = 1
   UNION ALL SELECT 'directory', current_setting('meridian.sink_directory') FROM s WHERE s.kind = 'file'
 $$;

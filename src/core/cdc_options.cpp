@@ -189,6 +189,7 @@ constexpr Setter setters[] = {
        choose(o.ts_ns, name, value, choices);
      }},
     {"unavailable_value", [](Options& o, View, View value) { o.unavailable_value = value; }},
+    {"watermarks", [](Options& o, View, View value) { o.watermarks = value; }},
 };
 
 std::string known_options() {
@@ -215,6 +216,11 @@ bool Options::wants_message(std::string_view message_prefix) const noexcept {
                                                  [&](const auto& each) { return each.matches(message_prefix); });
 }
 
+bool Options::wants_watermark(std::string_view content) const noexcept {
+  return !watermarks.empty() && content.size() > watermarks.size() && content.starts_with(watermarks) &&
+         content[watermarks.size()] == ' ';
+}
+
 void set_option(Options& options, std::string_view name, std::string_view value) {
   const auto* setter =
       std::find_if(std::begin(setters), std::end(setters), [name](const Setter& each) { return each.name == name; });
@@ -232,6 +238,8 @@ void check_options(const Options& options) {
   }
 }
 
-bool is_stream_option(std::string_view name) noexcept { return name != "after" && name != "limit" && name != "format"; }
+bool is_stream_option(std::string_view name) noexcept {
+  return name != "after" && name != "limit" && name != "watermarks" && name != "format";
+}
 
 }  // namespace meridian::cdc

@@ -14,6 +14,10 @@
 
 namespace meridian::cdc {
 
+/// Prefix of the logical messages between which rows of a table were read (plugin/cdc_snapshot.cpp): their content is
+/// `<whose> <anything>`. It is the topic of their events, which only those get who ask for them.
+inline constexpr std::string_view watermark_prefix = "meridian.watermark";
+
 enum class Format : std::uint8_t {
   value,  ///< one JSON value per message; tombstones, which have none, are left out
   event,  ///< cdc_event.hpp
@@ -75,6 +79,7 @@ struct Options {
   std::int64_t heartbeat_interval_ms = 0;  ///< 0: none
   std::optional<Position> after;           ///< nothing up to here, inclusive
   std::uint64_t limit = 0;                 ///< at most so many events; 0: all
+  std::string watermarks;                  ///< whose watermarks to send; empty: nobody's
 
   Options() { skipped.add('t'); }
 
@@ -84,6 +89,7 @@ struct Options {
   [[nodiscard]] bool wants_column(std::string_view schema, std::string_view table,
                                   std::string_view column) const noexcept;
   [[nodiscard]] bool wants_message(std::string_view prefix) const noexcept;
+  [[nodiscard]] bool wants_watermark(std::string_view content) const noexcept;
 };
 
 /// Sets one option. Throws Error (invalid_rule) for a name or value that there is not, with what there is as its hint.
@@ -92,7 +98,8 @@ void set_option(Options& options, std::string_view name, std::string_view value)
 /// Checks what only all options together show. Throws Error (invalid_rule).
 void check_options(const Options& options);
 
-/// Whether a stream may be created with the option: not `after` and `limit`, which are for one reading, nor `format`.
+/// Whether a stream may be created with the option: not `after`, `limit` and `watermarks`, which are for one
+/// reading, nor `format`.
 [[nodiscard]] bool is_stream_option(std::string_view name) noexcept;
 
 }  // namespace meridian::cdc

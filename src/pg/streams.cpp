@@ -14,17 +14,43 @@ Datum text_or_null(const std::optional<std::string_view>& view, bool* is_null) {
   return view ? PointerGetDatum(cstring_to_text_with_len(view->data(), static_cast<int>(view->size()))) : Datum{0};
 }
 
-/// Core lane.
-void check_options(const std::string_view* words, int count) {
-  cdc::Options options;
-  for (int i = 0; i < count; i += 2) {
-    if (!cdc::is_stream_option(words[i])) {
-      throw Error(ErrorKind::invalid_rule, "option " + std::string(words[i]) + " cannot be given to a stream",
-                  "read_changes() sets it.");
-    }
-    cdc::set_option(options, words[i], words[i + 1]);
+/// Names and values of options in turn.
+struct Words {
+  const std::string_view* words;
+  int count;
+};
+
+Words words_of(ArrayType* array) {
+  Datum* elements = nullptr;
+  bool* nulls = nullptr;
+  int count = 0;
+  deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &count);
+  if (count % 2 != 0) {
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("an option has no value")));
   }
-  cdc::check_options(options);
+  auto* words =
+      static_cast<std::string_view*>(palloc0(sizeof(std::string_view) * (static_cast<std::size_t>(count) + 1)));
+  for (int i = 0; i < count; ++i) {
+    if (!nulls[i]) words[i] = text_view(DatumGetTextPP(elements[i]));
+  }
+  return {words, count};
+}
+
+/// Core lane.
+cdc::Options parse_options(const Words& words) {
+  cdc::Options options;
+  for (int i = 0; i < words.count; i += 2) cdc::set_option(options, words.words[i], words.words[i + 1]);
+  return options;
+}
+
+/// Core lane.
+void check_options(const Words& words) {
+  for (int i = 0; i < words.count; i += 2) {
+    if (cdc::is_stream_option(words.words[i])) continue;
+    throw Error(ErrorKind::invalid_rule, "option " + std::string(words.words[i]) + " cannot be given to a stream",
+                "read_changes() sets it.");
+  }
+  cdc::check_options(parse_options(words));
 }
 
 }  // namespace
@@ -83,18 +109,18 @@ MERIDIAN_FUNCTION(meridian_position_parts)
 MERIDIAN_FUNCTION(meridian_check_stream_options)
 {
   using namespace meridian;
-  Datum* elements = nullptr;
-  bool* nulls = nullptr;
-  int count = 0;
-  deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &count);
-  auto* words =
-      static_cast<std::string_view*>(palloc0(sizeof(std::string_view) * (static_cast<std::size_t>(count) + 1)));
-  for (int i = 0; i < count; ++i) {
-    if (!nulls[i]) words[i] = pg::text_view(DatumGetTextPP(elements[i]));
-  }
-  if (count % 2 != 0) {
-    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("an option has no value")));
-  }
-  pg::guarded([=] { pg::check_options(words, count); });
+  const pg::Words words = pg::words_of(PG_GETARG_ARRAYTYPE_P(0));
+  pg::guarded([=] { pg::check_options(words); });
   PG_RETURN_VOID();
+}
+
+/// meridian.stream_wants_table(options text[], schema_name text, table_name text)
+MERIDIAN_FUNCTION(meridian_stream_wants_table)
+{
+  using namespace meridian;
+  const pg::Words words = pg::words_of(PG_GETARG_ARRAYTYPE_P(0));
+  const std::string_view schema = pg::text_view(PG_GETARG_TEXT_PP(1));
+  const std::string_view table = pg::text_view(PG_GETARG_TEXT_PP(2));
+  const bool wanted = pg::guarded([=] { return pg::parse_options(words).wants_table(schema, table); });
+  PG_RETURN_BOOL(wanted);
 }

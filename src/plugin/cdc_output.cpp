@@ -1,6 +1,8 @@
 #include "plugin/cdc_output.hpp"
 
+#include "core/cdc_json.hpp"
 #include "pg/support/guard.hpp"
+#include "plugin/cdc_row.hpp"
 
 namespace meridian::pg {
 namespace {
@@ -37,7 +39,7 @@ void delete_output(void* output) {
 }
 
 /// Core lane. `names` and `texts` are arrays of `count`.
-Output* make_output(const char* const* names, const char* const* texts, int count, const char* database) {
+Output* new_output(const char* const* names, const char* const* texts, int count, const char* database) {
   cdc::Options options;
   for (int i = 0; i < count; ++i) cdc::set_option(options, names[i], texts[i]);
   cdc::check_options(options);
@@ -115,6 +117,45 @@ Plan& plan_of(Output& output, Relation relation) {
   return plan;
 }
 
+void write_event_key(cdc::Buffer& out, const Output& output, const Plan& plan, const Row& row, const Row* other) {
+  out.clear();
+  out.append(plan.table->key_head);
+  write_key(out, plan, output.writer.options(), row, other);
+  out.append(plan.table->tail);
+}
+
+void write_event_value(Output& output, const Plan& plan, const RowEvent& event) {
+  const cdc::Options& options = output.writer.options();
+  cdc::Buffer& out = output.value;
+  output.writer.count_event(*plan.table);
+  out.clear();
+  out.append(plan.table->value_head);
+  if (options.envelope == cdc::Envelope::flat) {
+    if (event.after != nullptr) {
+      write_new_row(out, plan, options, *event.after, event.old_row);
+    } else if (event.before != nullptr) {
+      write_old_row(out, plan, options, *event.before);
+    } else {
+      out.append("{}");
+    }
+    cdc::EventWriter::end_flat(out, event.op);
+    return;
+  }
+  out.append("{\"before\":");
+  if (event.before != nullptr) {
+    write_old_row(out, plan, options, *event.before);
+  } else {
+    out.append(cdc::json_null);
+  }
+  out.append(",\"after\":");
+  if (event.after != nullptr) {
+    write_new_row(out, plan, options, *event.after, event.old_row);
+  } else {
+    out.append(cdc::json_null);
+  }
+  output.writer.end_envelope(out, *plan.table, event.op, event.lsn, now_us());
+}
+
 void send_held(LogicalDecodingContext* context, Output& output, std::uint64_t end) {
   if (!output.holds) return;
   output.holds = false;
@@ -153,6 +194,20 @@ void send_event(LogicalDecodingContext* context, Output& output, std::uint64_t l
   ++output.sent;
 }
 
+Output* make_output(MemoryContext owner, const char* const* names, const char* const* texts, int count) {
+  const char* database = database_name();
+  auto* callback = static_cast<MemoryContextCallback*>(MemoryContextAllocZero(owner, sizeof(MemoryContextCallback)));
+  const MemoryContext plans = AllocSetContextCreate(owner, "meridian_cdc tables", ALLOCSET_DEFAULT_SIZES);
+  const MemoryContext scratch = AllocSetContextCreate(owner, "meridian_cdc change", ALLOCSET_DEFAULT_SIZES);
+  Output* output = guarded([=] { return new_output(names, texts, count, database == nullptr ? "" : database); });
+  callback->func = delete_output;
+  callback->arg = output;
+  MemoryContextRegisterResetCallback(owner, callback);
+  output->plan_parent = plans;
+  output->scratch = scratch;
+  return output;
+}
+
 Output* start_output(LogicalDecodingContext* context) {
   const int count = list_length(context->output_plugin_options);
   auto** names = static_cast<const char**>(palloc(sizeof(char*) * (count + 1)));
@@ -163,18 +218,8 @@ Output* start_output(LogicalDecodingContext* context) {
     texts[i] = option->arg == nullptr ? "" : strVal(option->arg);
   }
   listen_to_caches();
-  const char* database = database_name();
-  auto* callback =
-      static_cast<MemoryContextCallback*>(MemoryContextAllocZero(context->context, sizeof(MemoryContextCallback)));
-  const MemoryContext plans = AllocSetContextCreate(context->context, "meridian_cdc tables", ALLOCSET_DEFAULT_SIZES);
-  const MemoryContext scratch = AllocSetContextCreate(context->context, "meridian_cdc change", ALLOCSET_DEFAULT_SIZES);
-  Output* output = guarded([=] { return make_output(names, texts, count, database == nullptr ? "" : database); });
-  callback->func = delete_output;
-  callback->arg = output;
-  MemoryContextRegisterResetCallback(context->context, callback);
+  Output* output = make_output(context->context, names, texts, count);
   live = output;
-  output->plan_parent = plans;
-  output->scratch = scratch;
   output->converts = am_walsender && GetDatabaseEncoding() != PG_UTF8 && GetDatabaseEncoding() != PG_SQL_ASCII;
   return output;
 }

@@ -20,6 +20,7 @@ struct Output {
   explicit Output(cdc::Options options) : writer(std::move(options)) {}
 
   cdc::EventWriter writer;
+  const std::string watermark_topic{cdc::watermark_prefix};
   cdc::Buffer key;
   cdc::Buffer other_key;
   cdc::Buffer value;
@@ -56,6 +57,21 @@ struct EventParts {
   const cdc::Buffer* headers;
 };
 
+/// An event of a row.
+struct RowEvent {
+  char op;
+  std::uint64_t lsn;
+  const Row* before;   ///< as the event shows it; may be null
+  const Row* after;    ///< likewise
+  const Row* old_row;  ///< where to look for values that `after` lacks; may be null
+};
+
+/// Writes the value of an event into `output.value`, envelope and all.
+void write_event_value(Output& output, const Plan& plan, const RowEvent& event);
+
+/// Writes the key of a row as it is sent, envelope and all. The table has a key.
+void write_event_key(cdc::Buffer& out, const Output& output, const Plan& plan, const Row& row, const Row* other);
+
 /// The plan of a table, made if there is none that is valid.
 Plan& plan_of(Output& output, Relation relation);
 
@@ -70,6 +86,9 @@ void send_held(LogicalDecodingContext* context, Output& output, std::uint64_t en
 
 /// Makes the Output of a decoding context, with its options checked.
 Output* start_output(LogicalDecodingContext* context);
+
+/// Makes an Output without a decoding: for rows that are read from tables. `names` and `texts` are arrays of `count`.
+Output* make_output(MemoryContext owner, const char* const* names, const char* const* texts, int count);
 
 inline std::int64_t us_since_1970(TimestampTz time) {
   return time + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;

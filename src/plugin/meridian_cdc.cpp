@@ -146,45 +146,12 @@ struct Change {
 };
 
 void write_wrapped_key(cdc::Buffer& out, const Change& change, const Row& row, const Row* other) {
-  out.clear();
-  out.append(change.plan.table->key_head);
-  write_key(out, change.plan, change.output.writer.options(), row, other);
-  out.append(change.plan.table->tail);
+  write_event_key(out, change.output, change.plan, row, other);
 }
 
 /// Makes the value of an event. `before` and `after` may be null.
 void make_value(const Change& change, char op, const Row* before, const Row* after) {
-  cdc::EventWriter& writer = change.output.writer;
-  const cdc::Options& options = writer.options();
-  const cdc::Table& table = *change.plan.table;
-  cdc::Buffer& out = change.output.value;
-  writer.count_event(table);
-  out.clear();
-  out.append(table.value_head);
-  if (options.envelope == cdc::Envelope::flat) {
-    if (after != nullptr) {
-      write_new_row(out, change.plan, options, *after, change.old_row);
-    } else if (before != nullptr) {
-      write_old_row(out, change.plan, options, *before);
-    } else {
-      out.append("{}");
-    }
-    cdc::EventWriter::end_flat(out, op);
-    return;
-  }
-  out.append("{\"before\":");
-  if (before != nullptr) {
-    write_old_row(out, change.plan, options, *before);
-  } else {
-    out.append(cdc::json_null);
-  }
-  out.append(",\"after\":");
-  if (after != nullptr) {
-    write_new_row(out, change.plan, options, *after, change.old_row);
-  } else {
-    out.append(cdc::json_null);
-  }
-  writer.end_envelope(out, table, op, change.lsn, now_us());
+  write_event_value(change.output, change.plan, {op, change.lsn, before, after, change.old_row});
 }
 
 void send(const Change& change, const cdc::Buffer* key, const cdc::Buffer* value, const cdc::Buffer* headers) {
@@ -343,7 +310,20 @@ void send_lone_message(LogicalDecodingContext* context, Output& output, const Me
   send_held(context, output, message.lsn);
 }
 
+/// Where rows were read meanwhile: for who asked for it, and for nobody else.
+void send_watermark(LogicalDecodingContext* context, Output& output, const Message& message) {
+  const cdc::Options& options = output.writer.options();
+  if (!options.wants_watermark(message.content)) return;
+  output.commit_lsn = message.lsn - 1;
+  output.index = 0;
+  output.value.clear();
+  output.value.append(message.content);
+  send_event(context, output, message.lsn, {output.watermark_topic, nullptr, &output.value, nullptr});
+  send_held(context, output, message.lsn);
+}
+
 void send_message(LogicalDecodingContext* context, Output& output, const Message& message, bool is_transactional) {
+  if (message.prefix == cdc::watermark_prefix) return send_watermark(context, output, message);
   if (!output.writer.options().wants_message(message.prefix)) return;
   if (!is_transactional) return send_lone_message(context, output, message);
   if (is_silent(output)) return;

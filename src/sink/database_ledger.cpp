@@ -8,8 +8,10 @@ namespace meridian::sink {
 namespace {
 
 constexpr const char* settings =
-    "options='-c search_path=pg_catalog -c statement_timeout=60s -c synchronous_commit=on' application_name='meridian "
-    "sink'";
+    "options='-c search_path=pg_catalog -c statement_timeout=60s -c lock_timeout=5s -c synchronous_commit=on' "
+    "client_encoding=UTF8 application_name='meridian sink'";
+constexpr std::string_view lock_not_available = "55P03";
+constexpr std::string_view query_canceled = "57014";
 
 std::string text_of(const SinkEvent& event) {
   cdc::Buffer text;
@@ -107,6 +109,39 @@ class DatabaseLedger final : public Ledger {
   void settle(std::int64_t dead_letter, const Outcome& outcome) override {
     run("SELECT meridian.settle_dead_letter($1, $2, $3)",
         {std::to_string(dead_letter), outcome.kind == Outcome::Kind::delivered ? "true" : "false", outcome.reason});
+  }
+
+  std::optional<SnapshotTask> next_snapshot() override {
+    const Result result = run("SELECT rel, row_key FROM meridian.next_snapshot($1)", {name_});
+    if (PQntuples(result.get()) == 0) return std::nullopt;
+    return SnapshotTask{value(result, 0, 0).value_or(""), value(result, 0, 1)};
+  }
+
+  std::optional<Chunk> read_chunk(const SnapshotTask& task, const std::string& label) override {
+    try {
+      const Result result = run("SELECT topic, key, value, row_key FROM meridian.read_sink_chunk($1, $2, $3)",
+                                {name_, task.table, label});
+      Chunk chunk;
+      chunk.read = static_cast<std::uint64_t>(PQntuples(result.get()));
+      for (int row = 0; row < PQntuples(result.get()); ++row) {
+        chunk.row_key = value(result, row, 3);
+        if (const Parameter topic = value(result, row, 0)) {
+          chunk.rows.push_back({{}, 0, *topic, value(result, row, 1), value(result, row, 2), std::nullopt});
+        }
+      }
+      return chunk;
+    } catch (const SourceError& error) {
+      if (PQstatus(connection_.get()) != CONNECTION_OK) throw;
+      if (error.sqlstate != lock_not_available && error.sqlstate != query_canceled) {
+        run("SELECT meridian.snapshot_failed($1, $2, $3)", {name_, task.table, error.what()});
+      }
+      return std::nullopt;
+    }
+  }
+
+  void snapshot_advanced(const SnapshotTask& task, const Chunk& chunk) override {
+    run("SELECT meridian.snapshot_advanced($1, $2, $3, $4, $5)",
+        {name_, task.table, task.row_key, chunk.row_key, std::to_string(chunk.read)});
   }
 
  private:

@@ -72,12 +72,7 @@ class ElasticsearchTarget final : public Target {
 
  private:
   static HttpClient::Settings settings(const Options& options) {
-    HttpClient::Settings settings;
-    settings.user = options.get("username", "");
-    settings.password = options.get("password", "");
-    settings.ca_file = options.get("ca_file", "");
-    settings.compress = options.flag("compress", true);
-    settings.timeout_s = static_cast<long>(options.number("timeout_s", 30, 1, 600));
+    HttpClient::Settings settings = http_settings(options, true);
     if (const auto key = options.find("api_key")) settings.headers.push_back("Authorization: ApiKey " + *key);
     return settings;
   }

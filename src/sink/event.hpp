@@ -23,6 +23,11 @@ struct SinkEvent {
   }
 };
 
+/// Topic and key: events that have them in common are to stay in order.
+[[nodiscard]] inline std::string identity_of(const SinkEvent& event) {
+  return event.topic + '\n' + event.key.value_or("");
+}
+
 /// What became of an event.
 struct Outcome {
   enum class Kind {

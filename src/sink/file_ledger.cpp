@@ -67,6 +67,9 @@ class FileLedger final : public Ledger {
   Wish wish() override { return Wish::run; }
   std::vector<DeadLetter> asked_again() override { return {}; }
   void settle(std::int64_t, const Outcome&) override {}
+  std::optional<SnapshotTask> next_snapshot() override { return std::nullopt; }
+  std::optional<Chunk> read_chunk(const SnapshotTask&, const std::string&) override { return std::nullopt; }
+  void snapshot_advanced(const SnapshotTask&, const Chunk&) override {}
 
  private:
   std::string path_;

@@ -27,12 +27,7 @@ class HttpTarget final : public Target {
 
  private:
   static HttpClient::Settings settings(const Options& options) {
-    HttpClient::Settings settings;
-    settings.user = options.get("username", "");
-    settings.password = options.get("password", "");
-    settings.ca_file = options.get("ca_file", "");
-    settings.compress = options.flag("compress", false);
-    settings.timeout_s = static_cast<long>(options.number("timeout_s", 30, 1, 600));
+    HttpClient::Settings settings = http_settings(options, false);
     if (const auto token = options.find("bearer_token")) settings.headers.push_back("Authorization: Bearer " + *token);
     return settings;
   }

@@ -125,4 +125,14 @@ HttpClient::Answer HttpClient::post(const std::string& url, std::string_view con
   return answer;
 }
 
+HttpClient::Settings http_settings(const Options& options, bool compress_by_default) {
+  HttpClient::Settings settings;
+  settings.user = options.get("username", "");
+  settings.password = options.get("password", "");
+  settings.ca_file = options.get("ca_file", "");
+  settings.compress = options.flag("compress", compress_by_default);
+  settings.timeout_s = static_cast<long>(options.number("timeout_s", 30, 1, 600));
+  return settings;
+}
+
 }  // namespace meridian::sink

@@ -39,6 +39,9 @@ class HttpClient {
   void* handle_;  // CURL
 };
 
+/// From the options username, password, ca_file, compress and timeout_s.
+[[nodiscard]] HttpClient::Settings http_settings(const Options& options, bool compress_by_default);
+
 /// Worth trying again: nothing came, or the server says that it is too busy or broken now.
 [[nodiscard]] constexpr bool is_passing_status(long status) noexcept {
   return status == 0 || status == 408 || status == 429 || status >= 500;

@@ -30,6 +30,18 @@ struct DeadLetter {
   SinkEvent event;
 };
 
+/// A table whose rows are to be delivered, behind the one with this key.
+struct SnapshotTask {
+  std::string table;
+  std::optional<std::string> row_key;
+};
+
+struct Chunk {
+  std::vector<SinkEvent> rows;         ///< without positions
+  std::uint64_t read = 0;              ///< rows, those that options filter out included
+  std::optional<std::string> row_key;  ///< of the last row; none: there are no more
+};
+
 class Ledger {
  public:
   Ledger() = default;
@@ -51,6 +63,13 @@ class Ledger {
   /// Dead letters that somebody asked to try again.
   virtual std::vector<DeadLetter> asked_again() = 0;
   virtual void settle(std::int64_t dead_letter, const Outcome& outcome) = 0;
+
+  virtual std::optional<SnapshotTask> next_snapshot() = 0;
+  /// Reads rows between two watermarks, whose contents begin with the label. Nothing if they cannot be read, now or
+  /// ever.
+  virtual std::optional<Chunk> read_chunk(const SnapshotTask& task, const std::string& label) = 0;
+  /// The chunk's rows are where they belong.
+  virtual void snapshot_advanced(const SnapshotTask& task, const Chunk& chunk) = 0;
 };
 
 /// The options of a sink that was created in the database.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <thread>
 
+#include "core/cdc_options.hpp"
+
 namespace meridian::sink {
 namespace {
 
@@ -13,12 +15,15 @@ constexpr auto first_pause = 100ms;
 constexpr auto longest_pause = 30s;
 constexpr auto step = 100ms;
 
-std::string identity_of(const SinkEvent& event) { return event.topic + '\n' + event.key.value_or(""); }
-
 }  // namespace
 
 Pipeline::Pipeline(const Options& options, Ledger& ledger, Target& target, const std::atomic<bool>& ending)
-    : options_(options), ledger_(ledger), target_(target), ending_(ending), source_(options, ledger.position()) {
+    : options_(options),
+      ledger_(ledger),
+      target_(target),
+      ending_(ending),
+      source_(options, ledger.position()),
+      snapshot_(options.name, ledger) {
   for (const SinkEvent& event : ledger_.aside()) aside_.insert(identity_of(event));
 }
 
@@ -30,8 +35,10 @@ void Pipeline::run() {
       pause(step);
       continue;
     }
+    snapshot_.read();
     collect();
     if (batch_.empty()) {
+      snapshot_.delivered();
       // All that the server has read is done, so an idle stream keeps no WAL.
       source_.confirm(source_.read_up_to());
     } else {
@@ -45,6 +52,15 @@ void Pipeline::collect() {
   while (batch_.size() < options_.batch_events && batch_bytes_ < options_.batch_bytes && !ending_) {
     auto event = source_.next(deadline);
     if (!event) return;
+    if (event->topic == cdc::watermark_prefix) {
+      const std::size_t before = batch_.size();
+      snapshot_.pass_watermark(*event, &batch_);
+      for (std::size_t i = before; i < batch_.size(); ++i) batch_bytes_ += batch_[i].size();
+      // The next rows are read when these are delivered.
+      if (snapshot_.is_passed()) return;
+      continue;
+    }
+    snapshot_.pass(*event);
     if (batch_.empty()) deadline = Clock::now() + options_.batch_time;
     batch_bytes_ += event->size();
     batch_.push_back(std::move(*event));
@@ -62,6 +78,7 @@ void Pipeline::deliver() {
   ++counts_.batches;
   ledger_.advance(batch_.back(), counts_);
   counts_ = {};
+  snapshot_.delivered();
   const auto last =
       std::find_if(batch_.rbegin(), batch_.rend(), [](const SinkEvent& event) { return event.end_lsn != 0; });
   if (last != batch_.rend()) source_.confirm(last->end_lsn);
@@ -128,7 +145,9 @@ void Pipeline::look_around() {
   wish_ = ledger_.wish();
   const std::string state = wish_ == Wish::pause ? "paused" : "running";
   if (state != state_) ledger_.report(state_ = state, "");
-  if (wish_ == Wish::run) retry_dead_letters();
+  if (wish_ != Wish::run) return;
+  retry_dead_letters();
+  snapshot_.look();
 }
 
 void Pipeline::retry_dead_letters() {

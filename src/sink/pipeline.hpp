@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "sink/ledger.hpp"
+#include "sink/snapshot.hpp"
 #include "sink/source.hpp"
 #include "sink/target.hpp"
 
@@ -53,6 +54,7 @@ class Pipeline {
   Target& target_;
   const std::atomic<bool>& ending_;
   Source source_;
+  Snapshot snapshot_;
   std::vector<SinkEvent> batch_;
   std::size_t batch_bytes_ = 0;
   Counts counts_;

@@ -43,6 +43,7 @@ std::string quoted(const std::string& text, char quote) {
 std::string start_command(const Options& options, const std::optional<cdc::Position>& after) {
   auto plugin = options.plugin;
   plugin["format"] = "event";
+  plugin["watermarks"] = options.name;
   if (after) {
     cdc::Buffer text;
     cdc::write_position(text, *after);

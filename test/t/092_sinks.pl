@@ -77,6 +77,7 @@ sub create_sink
 {
 	my ($name, $kind, %options) = @_;
 	$options{tables} = ['public.account'];
+	$options{snapshot} = 'never';
 	return sql($node, "SELECT meridian.create_sink('$name', '$kind', '" . encode_json(\%options) . "') IS NOT NULL");
 }
 

@@ -152,5 +152,15 @@ TEST(CdcOptions, ComparisonsOfFilters) {
   EXPECT_TRUE(passes(Operator::greater_or_equal, 0) && !passes(Operator::greater_or_equal, -1));
 }
 
+TEST(CdcOptions, WatermarksAreForOneReader) {
+  Options options;
+  EXPECT_FALSE(options.wants_watermark("search 1.1 low"));
+  set_option(options, "watermarks", "search");
+  EXPECT_TRUE(options.wants_watermark("search 1.1 low"));
+  EXPECT_FALSE(options.wants_watermark("search2 1.1 low"));
+  EXPECT_FALSE(options.wants_watermark("search"));
+  EXPECT_FALSE(is_stream_option("watermarks"));
+}
+
 }  // namespace
 }  // namespace meridian::cdc
