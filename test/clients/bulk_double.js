@@ -80,7 +80,7 @@ function handle(request, response, body) {
     lines.push(body);
     return answer(response, 200, {});
   }
-  if (request.method === 'POST' && request.url === '/_mget' && request.headers['content-type'] === 'application/json') {
+  if (request.method === 'POST' && request.url === '/_mget' && /^application\/(json|vnd\.elasticsearch\+json)/.test(request.headers['content-type'])) {
     return answer(response, 200, { docs: JSON.parse(body).docs.map(get) });
   }
   if (request.method !== 'POST' || request.url !== '/_bulk' || !/^application\/(x-ndjson|vnd\.elasticsearch\+x-ndjson)/.test(request.headers['content-type'])) {

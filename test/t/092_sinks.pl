@@ -310,5 +310,12 @@ sql($node, 'CREATE ROLE operator LOGIN IN ROLE meridian_admin');
 like(sql_error($node, q{SET ROLE operator; SELECT meridian.create_sink('x', 'redis', '{"host":"169.254.169.254"}')}), qr/42501.*may not connect/s,
 	'who is no superuser reaches only the hosts that are allowed');
 
+# A sink that cannot deliver does not hold up a shutdown, though its server process waits for what was not confirmed.
+ask($kafka, 'down');
+sql($node, 'UPDATE account SET balance = balance + 1');
+wait_until($node, q{SELECT state = 'retrying' FROM meridian.sinks WHERE name = 'kafka'});
+$node->stop('fast');
+pass('a server whose sink cannot deliver shuts down');
+
 no_crash($node);
 done_testing();
