@@ -87,6 +87,6 @@ fi
 npm_packages=(kafkajs@2.2.4 ioredis@5.8.2 @elastic/elasticsearch@9.2.0)
 if [[ "${1:-}" != demo && "${1:-}" != bench ]] && command -v npm > /dev/null && [ ! -e "$node_modules/npm/ready" ]; then
   echo "installing by npm: ${npm_packages[*]}"
-  as_root npm install --prefix "$node_modules/npm" --ignore-scripts --no-audit --no-fund --silent "${npm_packages[@]}" < /dev/null > /dev/null 2>&1 &&
+  as_root timeout 120 npm install --prefix "$node_modules/npm" --ignore-scripts --no-audit --no-fund --silent "${npm_packages[@]}" < /dev/null > /dev/null 2>&1 &&
     as_root touch "$node_modules/npm/ready" || echo 'install-deps: npm has failed; test/t/094_sink_consumers.pl is skipped' >&2
 fi
