@@ -114,7 +114,7 @@ wait_until($node, q{SELECT state = 'done' OR rows > 0 FROM meridian.sink_snapsho
 my $pid = sql($node, q{SELECT pid FROM meridian.sinks WHERE name = 'later'});
 kill 'KILL', $pid;
 wait_until($node, q{SELECT bool_and(state = 'done') FROM meridian.sink_snapshots});
-$load->signal('INT');
+$load->signal('TERM');
 $load->finish;
 foreach my $sink (qw(busy later))
 {
