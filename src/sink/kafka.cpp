@@ -85,6 +85,16 @@ void on_delivery(rd_kafka_t*, const rd_kafka_message_t* message, void*) {
   report->outcome->reason = rd_kafka_err2str(message->err);
 }
 
+/// Reports point into the frame of deliver(), and are told as long as there is a producer: so it ends with a call that
+/// was cut short, also by an exception.
+struct Cut {
+  std::unique_ptr<rd_kafka_t, Deleter>* producer;
+  bool is_armed = true;
+  ~Cut() {
+    if (is_armed) producer->reset();
+  }
+};
+
 /// librdkafka goes on by itself after these: brokers that are down, names that are not found.
 void on_error(rd_kafka_t*, int, const char* reason, void* complaint) { *static_cast<std::string*>(complaint) = reason; }
 
@@ -100,13 +110,13 @@ class KafkaTarget final : public Target {
     if (transactional_ && !begin(outcomes)) return;
     std::vector<Report> reports(events.size());
     std::size_t open = 0;
+    Cut cut{&producer_};
     for (std::size_t i = 0; i < events.size(); ++i) {
       reports[i] = {&outcomes[i], &open, &complaint_};
       produce(*events[i], &reports[i], idle);
     }
     const bool complete = await_reports(&open, idle);
-    // Reports point into this frame, so the producer must not outlive a call that was cut short.
-    if (!complete || is_fatal(outcomes)) producer_.reset();
+    cut.is_armed = !complete || is_fatal(outcomes);
     if (complete && transactional_) end(outcomes);
   }
 

@@ -217,7 +217,16 @@ for my $kill (1 .. $kills)
 }
 is(sql($node, q{SELECT bool_and(error LIKE '%signal 9%') FROM meridian.sinks WHERE name <> 'kafka'}), 't', 'a program that was killed is started again, and the view says so');
 sql($node, 'UPDATE account SET balance = balance + 1 WHERE id >= 10');
+# The database crashes while programs wait for the broker.
+ask($kafka, 'down');
+start_alone();
+sql($node, 'UPDATE account SET balance = balance + 1 WHERE id >= 10');
+wait_until($node, q{SELECT state = 'retrying' FROM meridian.sinks WHERE name = 'kafka'});
+for (1 .. 10 * $limit) { last if slurp_file("$directory/alone.log") =~ /retrying/; select undef, undef, undef, 0.1; }
 $node->stop('immediate');
+$standalone{run}->finish;
+is($standalone{run}->full_result(0), 1 << 8, 'a program whose database is gone ends in order');
+ask($kafka, 'up');
 $node->start;
 start_alone();
 sql($node, 'UPDATE account SET balance = balance + 1 WHERE id >= 10');
