@@ -10,6 +10,12 @@ std::string_view unquoted(std::string_view value) noexcept {
   return value.size() >= 2 && value.front() == '"' ? value.substr(1, value.size() - 2) : value;
 }
 
+/// A key or value without the wrapper of the envelopes `payload` and `schema`.
+std::string_view unwrapped(std::string_view text) noexcept {
+  const auto payload = find_member(text, "payload");
+  return payload && payload->starts_with('{') && find_member(text, "schema") ? *payload : text;
+}
+
 void append_member(std::string& object, std::string_view name, std::string_view value) {
   if (object.size() > 1) object += ',';
   object += '"';
@@ -21,7 +27,7 @@ void append_member(std::string& object, std::string_view name, std::string_view 
 }  // namespace
 
 std::optional<ChangedRow> parse_changed_row(std::string_view value) noexcept {
-  const std::string_view event = find_member(value, "payload").value_or(value);
+  const std::string_view event = unwrapped(value);
   ChangedRow row;
   std::optional<std::string_view> after;
   JsonMembers members(event);
@@ -105,6 +111,7 @@ NameTemplate::NameTemplate(std::string_view text) {
 
 std::optional<std::string> NameTemplate::fill(const Source& source) const {
   std::string out;
+  const std::string_view key = unwrapped(source.key);
   for (const Part& part : parts_) {
     if (!part.is_name) {
       out += part.text;
@@ -115,7 +122,7 @@ std::optional<std::string> NameTemplate::fill(const Source& source) const {
     } else if (part.text == "topic") {
       out += source.topic;
     } else if (part.text == "key") {
-      JsonMembers members(source.key);
+      JsonMembers members(key);
       const std::size_t before = out.size();
       for (JsonMember member; members.next(&member);) {
         if (out.size() > before) out += ':';
@@ -123,7 +130,7 @@ std::optional<std::string> NameTemplate::fill(const Source& source) const {
       }
       if (members.is_broken() || out.size() == before) return std::nullopt;
     } else {
-      const auto value = find_member(source.key, part.text);
+      const auto value = find_member(key, part.text);
       if (!value) return std::nullopt;
       out += plain_text(*value);
     }

@@ -37,7 +37,7 @@ class NameTemplate {
   /// Throws Error (invalid_rule) for braces that do not match and empty names.
   explicit NameTemplate(std::string_view text);
   struct Source {
-    std::string_view key;  ///< a JSON object
+    std::string_view key;  ///< a JSON object, in any envelope
     std::string_view table;
     std::string_view schema;
     std::string_view topic;

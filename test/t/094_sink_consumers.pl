@@ -40,7 +40,8 @@ sub create_sink { my ($name, $kind, %more) = @_; return sql($node, "SELECT merid
 create_sink('kafka', 'kafka', brokers => $broker);
 create_sink('cache', 'redis', host => "$directory/redis", key => 'user:{id}');
 create_sink('search', 'elasticsearch', url => $url);
-wait_until($node, q{SELECT count(*) = 3 AND bool_and(state = 'done') FROM meridian.sink_snapshots});
+eval { wait_until($node, q{SELECT count(*) = 3 AND bool_and(state = 'done') FROM meridian.sink_snapshots}); 1 }
+  or die $@ . sql($node, 'SELECT name, state, snapshot_rows, error FROM meridian.sinks');
 sql($node, q{INSERT INTO users VALUES (3, 'Cy')});
 sql($node, q{UPDATE users SET name = 'Anna' WHERE id = 1});
 sql($node, q{DELETE FROM users WHERE id = 2});

@@ -62,6 +62,8 @@ TEST(SinkDocument, NamesAreFilledIn) {
   EXPECT_EQ(NameTemplate("{schema}.{table}/{key}@{topic}").fill(source), "public.item/7:a\"b@shop.public.item");
   EXPECT_EQ(NameTemplate("{{{name}}}").fill(source), "{a\"b}");
   EXPECT_EQ(NameTemplate("{nope}").fill(source), std::nullopt);
+  EXPECT_EQ(NameTemplate("{key}").fill({R"({"schema":null,"payload":{"id":7}})", "", "", ""}), "7");
+  EXPECT_EQ(NameTemplate("{payload}").fill({R"({"schema":1,"payload":2})", "", "", ""}), "2");
   EXPECT_EQ(NameTemplate("{key}").fill({"{}", "", "", ""}), std::nullopt);
   for (const char* text : {"", "{", "}", "{}", "a{b", "a}b"}) EXPECT_THROW(NameTemplate{text}, Error) << text;
 }
