@@ -19,6 +19,7 @@
 #include "pg/row_values.hpp"
 #include "pg/support/compat.hpp"
 #include "pg/support/guard.hpp"
+#include "pg/support/sql_text.hpp"
 
 namespace meridian::pg {
 namespace {
@@ -94,10 +95,7 @@ int add_value(Draft* draft, HeapTuple row, AttrNumber column) {
 
 /// As `$1::type`.
 void append_typed(Draft* draft, int parameter, AttrNumber column) {
-  const FormData_pg_attribute* const attribute = TupleDescAttr(draft->descriptor, column - 1);
-  appendStringInfo(&draft->sql, "$%d::%s", parameter,
-                   format_type_extended(attribute->atttypid, attribute->atttypmod,
-                                        FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY));
+  appendStringInfo(&draft->sql, "$%d::%s", parameter, qualified_type(TupleDescAttr(draft->descriptor, column - 1)));
 }
 
 /// The table as the mesh knows it: partitions may be others there.
@@ -107,15 +105,6 @@ void append_table(Draft* draft, bool changes) {
   if (changes && get_rel_relkind(table) != RELKIND_PARTITIONED_TABLE) appendStringInfoString(&draft->sql, "ONLY ");
   appendStringInfoString(&draft->sql,
                          quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)), get_rel_name(table)));
-}
-
-void append_operator(Draft* draft, Oid number) {
-  const HeapTuple tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(number));
-  if (!HeapTupleIsValid(tuple)) elog(ERROR, "cache lookup failed for operator %u", number);
-  const auto* const form = reinterpret_cast<Form_pg_operator>(GETSTRUCT(tuple));
-  appendStringInfo(&draft->sql, " OPERATOR(%s.%s) ", quote_identifier(get_namespace_name(form->oprnamespace)),
-                   NameStr(form->oprname));
-  ReleaseSysCache(tuple);
 }
 
 Relation open_primary_key(Relation relation) {
@@ -135,8 +124,8 @@ void append_condition(Draft* draft, const int* numbers) {
   for (int i = 0; i < index->rd_index->indnkeyatts; ++i) {
     const AttrNumber column = index->rd_index->indkey.values[i];
     const Oid type = index->rd_opcintype[i];
-    appendStringInfoString(&draft->sql, name_of(*draft, column));
-    append_operator(draft, get_opfamily_member(index->rd_opfamily[i], type, type, BTEqualStrategyNumber));
+    const Oid equals = get_opfamily_member(index->rd_opfamily[i], type, type, BTEqualStrategyNumber);
+    appendStringInfo(&draft->sql, "%s %s ", name_of(*draft, column), qualified_operator(equals));
     append_typed(draft, numbers[column - 1], column);
     appendStringInfoString(&draft->sql, " AND ");
   }

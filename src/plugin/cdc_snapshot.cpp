@@ -12,6 +12,7 @@
 // commit record and the commit log, snapshots are taken until one sees all that the commit log calls committed.
 #include "pg/support/compat.hpp"
 #include "pg/support/function.hpp"
+#include "pg/support/sql_text.hpp"
 #include "plugin/cdc_output.hpp"
 #include "plugin/cdc_row.hpp"
 
@@ -100,13 +101,7 @@ const char* table_name(Relation relation) {
 const char* greater_than(Relation relation, Oid type) {
   const TypeCacheEntry* entry = lookup_type_cache(getBaseType(type), TYPECACHE_GT_OPR);
   if (!OidIsValid(entry->gt_opr)) refuse(relation, "its key has a type without order");
-  const HeapTuple tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(entry->gt_opr));
-  if (!HeapTupleIsValid(tuple)) elog(ERROR, "cache lookup failed for operator %u", entry->gt_opr);
-  const auto* const form = reinterpret_cast<Form_pg_operator>(GETSTRUCT(tuple));
-  const char* const name =
-      psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(form->oprnamespace)), NameStr(form->oprname));
-  ReleaseSysCache(tuple);
-  return name;
+  return qualified_operator(entry->gt_opr);
 }
 
 /// `SELECT * FROM ONLY t WHERE ROW(a, b) OPERATOR(pg_catalog.>) ROW(CAST($1 AS integer), ...) ORDER BY a, b LIMIT n`
@@ -127,9 +122,7 @@ const char* make_query(const Request& request, const int* key, int size) {
     operation = greater;
     const char* const comma = i == 0 ? "" : ", ";
     appendStringInfo(&columns, "%s%s", comma, quote_identifier(NameStr(attribute->attname)));
-    appendStringInfo(&values, "%sCAST($%d AS %s)", comma, i + 1,
-                     format_type_extended(attribute->atttypid, attribute->atttypmod,
-                                          FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY));
+    appendStringInfo(&values, "%sCAST($%d AS %s)", comma, i + 1, qualified_type(attribute));
   }
   appendStringInfo(&query, "SELECT * FROM ONLY %s", table_name(request.relation));
   if (request.cursor != nullptr)

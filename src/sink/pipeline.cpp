@@ -139,10 +139,15 @@ void Pipeline::supersede(const SinkEvent& event) {
   ledger_.supersede(event);
 }
 
-void Pipeline::look_around() {
-  if (Clock::now() < next_look_) return;
+bool Pipeline::learn_wish() {
+  if (Clock::now() < next_look_) return false;
   next_look_ = Clock::now() + look_interval;
   wish_ = ledger_.wish();
+  return true;
+}
+
+void Pipeline::look_around() {
+  if (!learn_wish()) return;
   const std::string state = wish_ == Wish::pause ? "paused" : "running";
   if (state != state_) ledger_.report(state_ = state, "");
   if (wish_ != Wish::run) return;
@@ -170,9 +175,7 @@ bool Pipeline::pause(Clock::duration time) {
 
 bool Pipeline::idle() {
   source_.keep_alive();
-  if (!ending_ && Clock::now() >= next_look_) {
-    next_look_ = Clock::now() + look_interval;
-    wish_ = ledger_.wish();
+  if (!ending_ && learn_wish()) {
     const std::string complaint = target_.complaint();
     if (!complaint.empty() && state_ != "retrying") ledger_.report(state_ = "retrying", complaint);
   }

@@ -44,6 +44,8 @@ class Pipeline {
   bool deliver_all(std::vector<const SinkEvent*> open);
   void put_aside(const SinkEvent& event, const std::string& reason);
   void supersede(const SinkEvent& event);
+  /// Once in a while: what is wanted of the sink. False if it was not time yet.
+  bool learn_wish();
   void look_around();
   void retry_dead_letters();
   bool pause(Clock::duration time);
