@@ -57,6 +57,7 @@ std::uint16_t read_u16(const char* from) noexcept {
 }
 
 constexpr int digits_per_place = 4;
+constexpr unsigned base = 10000;
 constexpr std::uint32_t powers_of_ten[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000};
 
 /// The decimal digits of |value| with `scale` digits after the point, no point among them; no zeros in front, "" for 0.
@@ -135,7 +136,7 @@ bool small_unscaled(const NumericView& value, int scale, std::int64_t* result) n
   const int places = value.weight() + 1 + places_after;
   if (places > 4) return false;
   std::int64_t sum = 0;
-  for (int i = 0; i < places; ++i) sum = sum * 10000 + value.digit(i);
+  for (int i = 0; i < places; ++i) sum = sum * base + value.digit(i);
   sum /= powers_of_ten[places_after * digits_per_place - scale];
   *result = value.is_negative() ? -sum : sum;
   return true;
@@ -220,6 +221,9 @@ NumericView::NumericView(std::string_view stored) {
     digits_ = stored.substr(4);
   }
   if (digits_.size() % 2 != 0) throw malformed();
+  for (int i = 0; i < digit_count(); ++i) {
+    if (digit(i) >= base) throw malformed();
+  }
 }
 
 void write_numeric(Buffer& out, std::string_view stored, int scale, DecimalMode mode) {

@@ -20,7 +20,8 @@ class NumericView {
  public:
   enum class Class : std::uint8_t { finite, nan, positive_infinity, negative_infinity };
 
-  /// `stored` is the value without its length word. Throws Error (malformed_binary) if it is too short or uneven.
+  /// `stored` is the value without its length word. Throws Error (malformed_binary) if it is too short or uneven, or a
+  /// digit is not below 10000.
   explicit NumericView(std::string_view stored);
 
   [[nodiscard]] Class number_class() const noexcept { return class_; }

@@ -131,6 +131,7 @@ TEST(CdcNumber, MalformedNumericIsRefused) {
   EXPECT_THROW(write_numeric(out, "", 2, DecimalMode::precise), Error);
   EXPECT_THROW(write_numeric(out, std::string_view("\0", 1), 2, DecimalMode::precise), Error);
   EXPECT_THROW(write_numeric(out, std::string_view("\0\0\0\0\1", 5), 2, DecimalMode::precise), Error);
+  EXPECT_THROW(write_numeric(out, std::string_view("\0\0\0\0\x10\x27", 6), 2, DecimalMode::string), Error);  // 10000
 }
 
 std::string decoded(std::string_view base64) {
