@@ -15,11 +15,12 @@ CREATE VIEW meridian.nodes AS
       FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_stat_subscription st ON st.subid = s.oid
      GROUP BY 1
   ), probe AS MATERIALIZED (SELECT * FROM meridian.server_probes()),
-  -- Standbys that stream from here, by the name that they give themselves.
+  -- Standbys that stream from here, by the name that they give themselves. A sender that has only started up may yet become
+  -- anything.
   replica AS (
     SELECT p.application_name AS name, max(p.state) AS state, min(p.replay_lsn) AS replay_lsn, max(p.reply_time) AS reply_time
       FROM peer p
-     WHERE p.state IS NOT NULL AND p.state <> 'backup'
+     WHERE p.state IS NOT NULL AND p.state NOT IN ('startup', 'backup')
        AND NOT EXISTS (SELECT FROM pg_catalog.pg_replication_slots s WHERE s.slot_name = p.slot_name AND s.slot_type = 'logical')
      GROUP BY 1
   ), standby AS (

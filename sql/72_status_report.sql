@@ -40,6 +40,7 @@ BEGIN
            r.replay_lsn, r.write_lag, r.flush_lag, r.replay_lag, s.retained_bytes, s.wal_status
       FROM pg_stat_replication r LEFT JOIN meridian.local_slots() s ON s.active_pid = r.pid
      WHERE r.state IS DISTINCT FROM 'backup'
+       AND (r.state IS DISTINCT FROM 'startup' OR s.kind IS NOT NULL)  -- without a slot a sender that starts up may yet become anything
     UNION ALL
     SELECT s.slot::text, s.kind, 'disconnected', s.slot::text, s.member, NULL, NULL, NULL, NULL, NULL, COALESCE(s.confirmed_flush_lsn, s.restart_lsn),
            NULL, NULL, NULL, s.retained_bytes, s.wal_status

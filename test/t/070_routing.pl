@@ -170,6 +170,11 @@ routes_to($near, q{region => 'ap'}, 'us_leaf', 'the leaf follows the new timelin
 $us->start;
 sees($_, 'us', 'state', 'diverged') foreach $near, $leaf, $eu, $us;
 pass('the old primary, back on its timeline, is recognized; it knows it itself');
+foreach my $alarm ("two primaries|error|us_near (timeline 2), us (timeline 1)", "server diverged|error|us")
+{
+	wait_until($eu, "SELECT count(*) FROM meridian.alarms a WHERE concat_ws('|', a.alarm, a.severity, a.subject) = '$alarm' AND a.since <= now()", 1);
+	pass("and there is an alarm: $alarm");
+}
 foreach my $node ($near, $leaf, $eu, $us)
 {
 	my $port = $us->port;
