@@ -121,9 +121,10 @@ void write_event_header(Buffer& out, const Event& event) {
   out.append('\n');
 }
 
-std::optional<Event> decode_event(std::string_view frame) noexcept {
-  if (!frame.starts_with("E ")) return std::nullopt;
-  std::string_view rest = frame.substr(2);
+std::optional<Event> take_event(std::string_view* frames) noexcept {
+  std::string_view& rest = *frames;
+  if (!rest.starts_with("E ")) return std::nullopt;
+  rest.remove_prefix(2);
   Event event;
   std::int64_t topic = 0;
   std::int64_t key = 0;
@@ -136,11 +137,16 @@ std::optional<Event> decode_event(std::string_view frame) noexcept {
   }
   std::optional<std::string_view> name;
   if (!take_part(&rest, topic, &name) || !name || !take_part(&rest, key, &event.key) ||
-      !take_part(&rest, value, &event.value) || !take_part(&rest, headers, &event.headers) || !rest.empty()) {
+      !take_part(&rest, value, &event.value) || !take_part(&rest, headers, &event.headers)) {
     return std::nullopt;
   }
   event.topic = *name;
   return event;
+}
+
+std::optional<Event> decode_event(std::string_view frame) noexcept {
+  const auto event = take_event(&frame);
+  return frame.empty() ? event : std::nullopt;
 }
 
 }  // namespace meridian::cdc

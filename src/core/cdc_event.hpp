@@ -1,6 +1,7 @@
 // The framed form of events (format=event), and positions in a stream.
 //
-// Every message of the plugin is one frame, a header line and then the parts without anything between them:
+// Every message of the plugin is one frame, or several of one transaction if the client asks for that (option
+// message_bytes). A frame is a header line and then the parts without anything between them:
 //
 //   E <commit>,<lsn>,<index> <end> <topic length> <key length> <value length> <headers
 //   length>\n<topic><key><value><headers>
@@ -63,7 +64,9 @@ struct Event {
 /// The header line of an event; its parts follow. Of the parts only the lengths are looked at.
 void write_event_header(Buffer& out, const Event& event);
 
-/// Nothing if the frame is not well-formed to the last byte.
+/// Takes the first frame off the front. Nothing if it is not well-formed; then `frames` is unspecified.
+[[nodiscard]] std::optional<Event> take_event(std::string_view* frames) noexcept;
+/// A single frame. Nothing if it is not well-formed to the last byte.
 [[nodiscard]] std::optional<Event> decode_event(std::string_view frame) noexcept;
 
 }  // namespace meridian::cdc

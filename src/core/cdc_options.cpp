@@ -154,6 +154,7 @@ constexpr Setter setters[] = {
     {"limit", [](Options& o, View name, View value) { o.limit = parse_count(name, value); }},
     {"mask_columns", [](Options& o, View, View value) { o.mask_columns = parse_patterns(value, 3); }},
     {"mask_text", [](Options& o, View, View value) { o.mask_text = value; }},
+    {"message_bytes", [](Options& o, View name, View value) { o.message_bytes = parse_count(name, value); }},
     {"message_prefixes", [](Options& o, View, View value) { o.message_prefixes = parse_prefixes(value); }},
     {"messages", [](Options& o, View name, View value) { choose_bool(o.messages, name, value); }},
     {"origin",
@@ -239,7 +240,7 @@ void check_options(const Options& options) {
 }
 
 bool is_stream_option(std::string_view name) noexcept {
-  return name != "after" && name != "limit" && name != "watermarks" && name != "format";
+  return name != "after" && name != "limit" && name != "message_bytes" && name != "watermarks" && name != "format";
 }
 
 }  // namespace meridian::cdc

@@ -79,6 +79,7 @@ struct Options {
   std::int64_t heartbeat_interval_ms = 0;  ///< 0: none
   std::optional<Position> after;           ///< nothing up to here, inclusive
   std::uint64_t limit = 0;                 ///< at most so many events; 0: all
+  std::uint64_t message_bytes = 0;         ///< a message has events of a transaction until it has so many bytes; 0: one
   std::string watermarks;                  ///< whose watermarks to send; empty: nobody's
 
   Options() { skipped.add('t'); }
@@ -98,8 +99,8 @@ void set_option(Options& options, std::string_view name, std::string_view value)
 /// Checks what only all options together show. Throws Error (invalid_rule).
 void check_options(const Options& options);
 
-/// Whether a stream may be created with the option: not `after`, `limit` and `watermarks`, which are for one
-/// reading, nor `format`.
+/// Whether a stream may be created with the option: not `after`, `limit`, `message_bytes` and `watermarks`, which are
+/// for one reading, nor `format`.
 [[nodiscard]] bool is_stream_option(std::string_view name) noexcept;
 
 }  // namespace meridian::cdc

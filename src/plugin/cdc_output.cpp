@@ -80,22 +80,47 @@ void hold(Output& output, std::uint64_t lsn, const EventParts& parts) {
   event.position = {output.commit_lsn, lsn, output.index};
   output.held.clear();
   output.held.append(parts.topic);
-  const cdc::Buffer* const buffers[] = {parts.key, parts.value, parts.headers};
-  std::optional<std::string_view>* const views[] = {&event.key, &event.value, &event.headers};
-  std::size_t ends[3];
-  for (int i = 0; i < 3; ++i) {
-    if (buffers[i] != nullptr) output.held.append(leaving(output, buffers[i]->view()));
-    ends[i] = output.held.size();
-  }
+  if (parts.key != nullptr) output.held.append(leaving(output, parts.key->view()));
+  const std::size_t key_end = output.held.size();
+  if (parts.headers != nullptr) output.held.append(leaving(output, parts.headers->view()));
   const std::string_view all = output.held.view();
   event.topic = all.substr(0, parts.topic.size());
-  std::size_t begin = parts.topic.size();
-  for (int i = 0; i < 3; ++i) {
-    views[i]->reset();
-    if (buffers[i] != nullptr) *views[i] = all.substr(begin, ends[i] - begin);
-    begin = ends[i];
+  event.key.reset();
+  event.value.reset();
+  event.headers.reset();
+  if (parts.key != nullptr) event.key = all.substr(event.topic.size(), key_end - event.topic.size());
+  if (parts.headers != nullptr) event.headers = all.substr(key_end);
+  if (parts.has_value) {
+    std::swap(output.value, output.held_value);
+    event.value = output.held_value.view();
   }
   output.holds = true;
+}
+
+void flush(LogicalDecodingContext* context, Output& output) {
+  if (output.message.size() == 0) return;
+  OutputPluginPrepareWrite(context, true);
+  append(context, output.message.view());
+  OutputPluginWrite(context, true);
+  output.message.clear();
+}
+
+void flush_if_full(LogicalDecodingContext* context, Output& output) {
+  if (output.message.size() >= output.writer.options().message_bytes) flush(context, output);
+}
+
+/// Adds the event that waits to the message.
+void release_held(Output& output, std::uint64_t end) {
+  if (!output.holds) return;
+  output.holds = false;
+  cdc::Event& event = output.held_event;
+  event.end_lsn = end;
+  if (event.value) event.value = leaving(output, *event.value);
+  cdc::write_event_header(output.message, event);
+  output.message.append(event.topic);
+  if (event.key) output.message.append(*event.key);
+  if (event.value) output.message.append(*event.value);
+  if (event.headers) output.message.append(*event.headers);
 }
 
 }  // namespace
@@ -103,7 +128,7 @@ void hold(Output& output, std::uint64_t lsn, const EventParts& parts) {
 Plan& plan_of(Output& output, Relation relation) {
   Plan& plan = output.plans[RelationGetRelid(relation)];
   if (plan.is_valid) return plan;
-  make_plan(relation, output.writer.options(), output.plan_parent, output.header, &plan);
+  make_plan(relation, output.writer.options(), output.plan_parent, output.headers, &plan);
   if (plan.column_count > output.row_capacity) {
     const MemoryContext caller = MemoryContextSwitchTo(output.plan_parent);
     const auto size = static_cast<std::size_t>(plan.column_count);
@@ -156,16 +181,9 @@ void write_event_value(Output& output, const Plan& plan, const RowEvent& event) 
   output.writer.end_envelope(out, *plan.table, event.op, event.lsn, now_us());
 }
 
-void send_held(LogicalDecodingContext* context, Output& output, std::uint64_t end) {
-  if (!output.holds) return;
-  output.holds = false;
-  output.held_event.end_lsn = end;
-  output.header.clear();
-  cdc::write_event_header(output.header, output.held_event);
-  OutputPluginPrepareWrite(context, true);
-  append(context, output.header.view());
-  append(context, output.held.view());
-  OutputPluginWrite(context, true);
+void send_rest(LogicalDecodingContext* context, Output& output, std::uint64_t end) {
+  release_held(output, end);
+  flush(context, output);
 }
 
 void send_event(LogicalDecodingContext* context, Output& output, std::uint64_t lsn, const EventParts& parts) {
@@ -177,18 +195,17 @@ void send_event(LogicalDecodingContext* context, Output& output, std::uint64_t l
   }
   if (options.limit != 0 && output.sent >= options.limit) {
     output.was_cut = true;
-    send_held(context, output, 0);
+    send_rest(context, output, 0);
     return;
   }
-  if (options.format == cdc::Format::value) {
-    if (parts.value != nullptr) {
-      OutputPluginPrepareWrite(context, true);
-      append(context, leaving(output, parts.value->view()));
-      OutputPluginWrite(context, true);
-    }
-  } else {
-    send_held(context, output, 0);
+  if (options.format == cdc::Format::event) {
+    release_held(output, 0);
+    flush_if_full(context, output);
     hold(output, lsn, parts);
+  } else if (parts.has_value) {
+    if (output.message.size() > 0) output.message.append('\n');
+    output.message.append(leaving(output, output.value.view()));
+    flush_if_full(context, output);
   }
   ++output.index;
   ++output.sent;

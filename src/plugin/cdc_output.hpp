@@ -4,7 +4,8 @@
 // memory context's reset callback does that, so nothing here may be used after it.
 //
 // An event of format=event is held until the next one or the end of its transaction, because its frame says whether it
-// is the last (core/cdc_event.hpp).
+// is the last (core/cdc_event.hpp). What is to leave is gathered in `message`, which leaves when it is large enough,
+// and at the latest with the end of the transaction.
 #pragma once
 
 #include <unordered_map>
@@ -25,10 +26,11 @@ struct Output {
   cdc::Buffer other_key;
   cdc::Buffer value;
   cdc::Buffer headers;
-  cdc::Buffer header;     ///< of a frame
-  cdc::Buffer held;       ///< topic, key, value and headers of the event that waits
-  cdc::Event held_event;  ///< views into `held`
+  cdc::Buffer held;  ///< topic, key and headers of the event that waits
+  cdc::Buffer held_value;
+  cdc::Event held_event;  ///< views into these two
   bool holds = false;
+  cdc::Buffer message;    ///< what waits to be sent
   bool converts = false;  ///< texts leave in UTF-8, but the database has another encoding
 
   std::unordered_map<Oid, Plan> plans;
@@ -53,7 +55,7 @@ struct Output {
 struct EventParts {
   const std::string& topic;
   const cdc::Buffer* key;
-  const cdc::Buffer* value;
+  bool has_value;  ///< in Output::value, which is void afterwards
   const cdc::Buffer* headers;
 };
 
@@ -81,8 +83,8 @@ inline bool is_silent(const Output& output) { return output.is_skipped || output
 /// Sends an event, or holds it; or leaves it out, if options say so. Gives it the next index.
 void send_event(LogicalDecodingContext* context, Output& output, std::uint64_t lsn, const EventParts& parts);
 
-/// Sends the event that waits. `end`: the position behind its transaction, if it is the last of it; else 0.
-void send_held(LogicalDecodingContext* context, Output& output, std::uint64_t end);
+/// At the end of a transaction: everything that waits leaves. `end`: the position behind it; 0 if it is cut short.
+void send_rest(LogicalDecodingContext* context, Output& output, std::uint64_t end);
 
 /// Makes the Output of a decoding context, with its options checked.
 Output* start_output(LogicalDecodingContext* context);

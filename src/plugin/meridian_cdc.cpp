@@ -93,8 +93,7 @@ void announce(LogicalDecodingContext* context, Output& output) {
   output.was_announced = true;
   clear_event(output);
   output.writer.write_transaction_begin(output.key, output.value, now_us());
-  send_event(context, output, output.commit_lsn,
-             {output.writer.transaction_topic(), &output.key, &output.value, nullptr});
+  send_event(context, output, output.commit_lsn, {output.writer.transaction_topic(), &output.key, true, nullptr});
 }
 
 void send_heartbeat_if_due(LogicalDecodingContext* context, Output& output) {
@@ -105,8 +104,7 @@ void send_heartbeat_if_due(LogicalDecodingContext* context, Output& output) {
   output.heartbeat_us = now;
   clear_event(output);
   output.writer.write_heartbeat(output.key, output.value, now);
-  send_event(context, output, output.commit_lsn,
-             {output.writer.heartbeat_topic(), &output.key, &output.value, nullptr});
+  send_event(context, output, output.commit_lsn, {output.writer.heartbeat_topic(), &output.key, true, nullptr});
 }
 
 void commit(LogicalDecodingContext* context, Output& output, ReorderBufferTXN* txn) {
@@ -115,16 +113,17 @@ void commit(LogicalDecodingContext* context, Output& output, ReorderBufferTXN* t
     if (output.was_announced) {
       clear_event(output);
       output.writer.write_transaction_end(output.key, output.value, now_us());
-      send_event(context, output, output.commit_lsn,
-                 {output.writer.transaction_topic(), &output.key, &output.value, nullptr});
+      send_event(context, output, output.commit_lsn, {output.writer.transaction_topic(), &output.key, true, nullptr});
     }
     send_heartbeat_if_due(context, output);
   }
-  send_held(context, output, output.was_cut ? 0 : txn->end_lsn);
+  send_rest(context, output, output.was_cut ? 0 : txn->end_lsn);
   output.key.clear_large();
   output.other_key.clear_large();
   output.value.clear_large();
   output.held.clear_large();
+  output.held_value.clear_large();
+  output.message.clear_large();
   OutputPluginUpdateProgress(context, output.index == 0 && output.sent == sent);
 }
 
@@ -154,8 +153,8 @@ void make_value(const Change& change, char op, const Row* before, const Row* aft
   write_event_value(change.output, change.plan, {op, change.lsn, before, after, change.old_row});
 }
 
-void send(const Change& change, const cdc::Buffer* key, const cdc::Buffer* value, const cdc::Buffer* headers) {
-  send_event(change.context, change.output, change.lsn, {change.plan.table->topic, key, value, headers});
+void send(const Change& change, const cdc::Buffer* key, bool has_value, const cdc::Buffer* headers) {
+  send_event(change.context, change.output, change.lsn, {change.plan.table->topic, key, has_value, headers});
 }
 
 /// The key of a row as it is sent, in `buffer`; null if the table has none or nobody needs it.
@@ -168,14 +167,14 @@ const cdc::Buffer* key_of(const Change& change, cdc::Buffer& buffer, const Row& 
 
 void send_insert(const Change& change) {
   make_value(change, 'c', nullptr, change.new_row);
-  send(change, key_of(change, change.output.key, *change.new_row, nullptr), &change.output.value, nullptr);
+  send(change, key_of(change, change.output.key, *change.new_row, nullptr), true, nullptr);
 }
 
 /// An event and the tombstone of its key behind it.
 void send_delete(const Change& change, const cdc::Buffer* key, const cdc::Buffer* headers) {
   make_value(change, 'd', change.old_row, nullptr);
-  send(change, key, &change.output.value, headers);
-  if (change.output.writer.options().tombstones && key != nullptr) send(change, key, nullptr, nullptr);
+  send(change, key, true, headers);
+  if (change.output.writer.options().tombstones && key != nullptr) send(change, key, false, nullptr);
 }
 
 const cdc::Buffer* header_of(Output& output, const char* name, const cdc::Buffer& key) {
@@ -205,7 +204,7 @@ void send_update(const Change& change) {
   if (!changes_key(change)) {
     if (skipped.has('u')) return;
     make_value(change, 'u', change.old_row, change.new_row);
-    send(change, key_of(change, output.key, *change.new_row, change.old_row), &output.value, nullptr);
+    send(change, key_of(change, output.key, *change.new_row, change.old_row), true, nullptr);
     return;
   }
   if (!skipped.has('d')) {
@@ -213,7 +212,7 @@ void send_update(const Change& change) {
   }
   if (!skipped.has('c')) {
     make_value(change, 'c', nullptr, change.new_row);
-    send(change, &output.key, &output.value, header_of(output, "__debezium.oldkey", output.other_key));
+    send(change, &output.key, true, header_of(output, "__debezium.oldkey", output.other_key));
   }
 }
 
@@ -274,7 +273,7 @@ void truncate(LogicalDecodingContext* context, Output& output, int count, Relati
     announce(context, output);
     const Change event{context, output, plan, change->lsn, nullptr, nullptr};
     make_value(event, 't', nullptr, nullptr);
-    send(event, nullptr, &output.value, nullptr);
+    send(event, nullptr, true, nullptr);
   }
 }
 
@@ -306,8 +305,8 @@ void send_lone_message(LogicalDecodingContext* context, Output& output, const Me
   alone.commit_us = now_us();
   output.writer.begin_transaction(alone);
   make_message(output, message, false);
-  send_event(context, output, message.lsn, {output.writer.message_topic(), &output.key, &output.value, nullptr});
-  send_held(context, output, message.lsn);
+  send_event(context, output, message.lsn, {output.writer.message_topic(), &output.key, true, nullptr});
+  send_rest(context, output, message.lsn);
 }
 
 /// Where rows were read meanwhile: for who asked for it, and for nobody else.
@@ -318,8 +317,8 @@ void send_watermark(LogicalDecodingContext* context, Output& output, const Messa
   output.index = 0;
   output.value.clear();
   output.value.append(message.content);
-  send_event(context, output, message.lsn, {output.watermark_topic, nullptr, &output.value, nullptr});
-  send_held(context, output, message.lsn);
+  send_event(context, output, message.lsn, {output.watermark_topic, nullptr, true, nullptr});
+  send_rest(context, output, message.lsn);
 }
 
 void send_message(LogicalDecodingContext* context, Output& output, const Message& message, bool is_transactional) {
@@ -329,7 +328,7 @@ void send_message(LogicalDecodingContext* context, Output& output, const Message
   if (is_silent(output)) return;
   announce(context, output);
   make_message(output, message, true);
-  send_event(context, output, message.lsn, {output.writer.message_topic(), &output.key, &output.value, nullptr});
+  send_event(context, output, message.lsn, {output.writer.message_topic(), &output.key, true, nullptr});
 }
 
 }  // namespace

@@ -138,6 +138,9 @@ class KafkaTarget final : public Target {
     set(conf, "partitioner", "murmur2_random");
     set(conf, "message.timeout.ms", "0");
     set(conf, "linger.ms", "1");
+    // A batch is waited for: its last packet must not wait for the acknowledgement of the one before, which takes 40
+    // ms.
+    set(conf, "socket.nagle.disable", "true");
     set(conf, "compression.codec", options_.get("compression", "none"));
     set(conf, "allow.auto.create.topics", options_.flag("create_topics", true) ? "true" : "false");
     for (const auto& [name, value] : options_.with_prefix("kafka.")) {

@@ -174,7 +174,7 @@ bool Pipeline::pause(Clock::duration time) {
 }
 
 bool Pipeline::idle() {
-  source_.keep_alive();
+  source_.check();
   if (!ending_ && learn_wish()) {
     const std::string complaint = target_.complaint();
     if (!complaint.empty() && state_ != "retrying") ledger_.report(state_ = "retrying", complaint);

@@ -6,8 +6,8 @@
 //   advance      the ledger's position, durably
 //   confirm      the last transaction that is complete, to the slot
 //
-// Memory is bounded by the batch: while a target does not take it, nothing more is read, and the WAL is the buffer. The
-// replication connection is kept alive meanwhile.
+// Memory is bounded by a few batches: while a target does not take one, no more is read ahead than the next
+// (source.hpp), and the WAL is the buffer.
 #pragma once
 
 #include <atomic>

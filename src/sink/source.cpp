@@ -6,7 +6,8 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <thread>
+#include <iterator>
+#include <utility>
 
 namespace meridian::sink {
 namespace {
@@ -17,9 +18,10 @@ constexpr auto status_interval = 1s;
 constexpr auto patience_for_slot = 10s;
 constexpr std::string_view object_in_use = "55006";
 constexpr auto news_interval = 100ms;
+constexpr const char* message_bytes = "32768";  // one system call for some dozens of events, at both ends
 constexpr std::int64_t postgres_epoch_us = 946'684'800'000'000;  // 2000-01-01
-constexpr int header_size = 25;                                  // 'w', start, end of WAL, time
-constexpr int keepalive_size = 18;                               // 'k', end of WAL, time, whether to reply
+constexpr std::size_t header_size = 25;                          // 'w', start, end of WAL, time
+constexpr std::size_t keepalive_size = 18;                       // 'k', end of WAL, time, whether to reply
 
 void put64(char* to, std::uint64_t value) {
   for (int i = 7; i >= 0; --i, value >>= 8) to[i] = static_cast<char>(value & 0xFF);
@@ -44,6 +46,7 @@ std::string start_command(const Options& options, const std::optional<cdc::Posit
   auto plugin = options.plugin;
   plugin["format"] = "event";
   plugin["watermarks"] = options.name;
+  plugin["message_bytes"] = message_bytes;
   if (after) {
     cdc::Buffer text;
     cdc::write_position(text, *after);
@@ -78,7 +81,9 @@ Connection connect(const std::string& dsn, const std::string& extra) {
 }
 
 Source::Source(const Options& options, const std::optional<cdc::Position>& after)
-    : connection_(connect(options.dsn,
+    : most_events_(options.batch_events),
+      most_bytes_(options.batch_bytes),
+      connection_(connect(options.dsn,
                           "replication=database application_name=" + quoted("meridian sink " + options.name, '\''))) {
   const std::string command = start_command(options, after);
   // A server process that served a program that was killed takes a moment to notice.
@@ -89,25 +94,108 @@ Source::Source(const Options& options, const std::optional<cdc::Position>& after
     if (error.sqlstate != object_in_use || Clock::now() >= until) throw error;
   }
   next_status_ = Clock::now() + status_interval;
+  reader_ = std::thread([this] { run(); });
 }
 
-void Source::confirm(std::uint64_t lsn) noexcept {
-  if (lsn <= confirmed_) return;
-  confirmed_ = lsn;
-  next_status_ = std::min(next_status_, Clock::now() + news_interval);
+Source::~Source() {
+  ending_ = true;
+  room_.notify_all();
+  reader_.join();
 }
 
-// Reads nothing: what is read has to be kept, and this is called while the target takes nothing.
-void Source::keep_alive() {
-  if (asked_ || Clock::now() >= next_status_) send_status();
+std::optional<SinkEvent> Source::next(Clock::time_point deadline) {
+  if (ready_.empty()) {
+    std::unique_lock lock(mutex_);
+    news_.wait_until(lock, deadline, [this] { return !queue_.empty() || failure_ != nullptr; });
+    if (queue_.empty()) {
+      if (failure_ != nullptr) std::rethrow_exception(failure_);
+      idle_position_ = read_up_to_;
+      return std::nullopt;
+    }
+    ready_.swap(queue_);
+    queue_bytes_ = 0;
+    room_.notify_all();
+  }
+  SinkEvent event = std::move(ready_.front());
+  ready_.pop_front();
+  return event;
 }
 
-void Source::send_status() {
+void Source::check() {
+  const std::lock_guard lock(mutex_);
+  if (failure_ != nullptr) std::rethrow_exception(failure_);
+}
+
+void Source::run() {
+  try {
+    while (!ending_) {
+      send_status_if_due();
+      if (wait_for_room()) read_message();
+    }
+  } catch (...) {
+    const std::lock_guard lock(mutex_);
+    failure_ = std::current_exception();
+    news_.notify_all();
+  }
+}
+
+/// False if there is none yet.
+bool Source::wait_for_room() {
+  std::unique_lock lock(mutex_);
+  return room_.wait_for(lock, news_interval,
+                        [this] { return ending_ || (queue_.size() < most_events_ && queue_bytes_ < most_bytes_); });
+}
+
+void Source::read_message() {
+  char* buffer = nullptr;
+  const int size = PQgetCopyData(connection_.get(), &buffer, 1);
+  const std::unique_ptr<char, void (*)(void*)> owner(buffer, PQfreemem);
+  if (size > 0) return take({buffer, static_cast<std::size_t>(size)});
+  if (size < 0) {
+    const Result result(PQgetResult(connection_.get()));
+    throw failure_of(connection_.get(), result.get());
+  }
+  wait_for_server();
+}
+
+void Source::take(std::string_view message) {
+  if (message.front() == 'k' && message.size() >= keepalive_size) {
+    asked_ = asked_ || message[keepalive_size - 1] != 0;
+    const std::lock_guard lock(mutex_);
+    read_up_to_ = std::max(read_up_to_, get64(message.data() + 1));
+  } else if (message.front() == 'w' && message.size() >= header_size) {
+    queue_events(message.substr(header_size));
+  }
+}
+
+void Source::queue_events(std::string_view frames) {
+  const auto copy = [](const std::optional<std::string_view>& part) {
+    return part ? std::optional<std::string>(*part) : std::nullopt;
+  };
+  std::deque<SinkEvent> events;
+  std::size_t bytes = 0;
+  while (!frames.empty()) {
+    const auto frame = cdc::take_event(&frames);
+    if (!frame) throw SourceError("the output plugin sent something that is not an event", "08P01");
+    events.push_back({frame->position, frame->end_lsn, std::string(frame->topic), copy(frame->key), copy(frame->value),
+                      copy(frame->headers)});
+    bytes += events.back().size();
+  }
+  const std::lock_guard lock(mutex_);
+  std::move(events.begin(), events.end(), std::back_inserter(queue_));
+  queue_bytes_ += bytes;
+  news_.notify_all();
+}
+
+void Source::send_status_if_due() {
+  const std::uint64_t confirmed = confirmed_;
+  if (confirmed != told_) next_status_ = std::min(next_status_, Clock::now() + news_interval);
+  if (!asked_ && Clock::now() < next_status_) return;
   std::array<char, 34> message{};
   message[0] = 'r';
-  put64(&message[1], confirmed_);
-  put64(&message[9], confirmed_);
-  put64(&message[17], confirmed_);
+  put64(&message[1], confirmed);
+  put64(&message[9], confirmed);
+  put64(&message[17], confirmed);
   const auto now =
       std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
           .count();
@@ -115,50 +203,15 @@ void Source::send_status() {
   if (PQputCopyData(connection_.get(), message.data(), message.size()) != 1 || PQflush(connection_.get()) < 0) {
     throw failure_of(connection_.get(), nullptr);
   }
+  told_ = confirmed;
   next_status_ = Clock::now() + status_interval;
   asked_ = false;
 }
 
-std::optional<SinkEvent> Source::next(Clock::time_point deadline) {
-  for (;;) {
-    char* buffer = nullptr;
-    const int size = PQgetCopyData(connection_.get(), &buffer, 1);
-    const std::unique_ptr<char, void (*)(void*)> owner(buffer, PQfreemem);
-    if (size > 0) {
-      if (auto event = take(buffer, size)) return event;
-      continue;
-    }
-    if (size < 0) {
-      const Result result(PQgetResult(connection_.get()));
-      throw failure_of(connection_.get(), result.get());
-    }
-    keep_alive();
-    if (Clock::now() >= deadline) return std::nullopt;
-    wait(std::min(deadline, next_status_));
-  }
-}
-
-std::optional<SinkEvent> Source::take(char* message, int size) {
-  if (*message == 'k' && size >= keepalive_size) {
-    read_up_to_ = std::max(read_up_to_, get64(message + 1));
-    asked_ = asked_ || message[keepalive_size - 1] != 0;
-    return std::nullopt;
-  }
-  if (*message != 'w' || size < header_size) return std::nullopt;
-  const auto frame = cdc::decode_event({message + header_size, static_cast<std::size_t>(size - header_size)});
-  if (!frame) throw SourceError("the output plugin sent something that is not an event", "08P01");
-  const auto copy = [](const std::optional<std::string_view>& part) {
-    return part ? std::optional<std::string>(*part) : std::nullopt;
-  };
-  return SinkEvent{frame->position,  frame->end_lsn,     std::string(frame->topic),
-                   copy(frame->key), copy(frame->value), copy(frame->headers)};
-}
-
-void Source::wait(Clock::time_point deadline) {
+/// As long as nobody can have anything to tell the server.
+void Source::wait_for_server() {
   pollfd socket{PQsocket(connection_.get()), POLLIN, 0};
-  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
-  // Interrupted by a signal: who called looks whether that was one to end.
-  if (poll(&socket, 1, static_cast<int>(std::max<std::int64_t>(left, 0) + 1)) < 0 && errno != EINTR) {
+  if (poll(&socket, 1, static_cast<int>(std::chrono::milliseconds(news_interval).count())) < 0 && errno != EINTR) {
     throw SourceError(std::string("poll: ") + std::strerror(errno), "");
   }
   if (PQconsumeInput(connection_.get()) == 0) throw failure_of(connection_.get(), nullptr);

@@ -3,7 +3,7 @@
 // The contract with the pipeline: deliver() returns when it knows of every event what became of it, or gives up for now
 // (Outcome::retry); it may be called again with the events that are left, in the same order, and must then not bring
 // back what a later event of the same key has replaced. It waits at most some seconds without calling `idle`, which
-// keeps the replication connection alive and returns false when the program is to end.
+// looks what is wanted of the sink, and returns false when the program is to end.
 #pragma once
 
 #include <functional>

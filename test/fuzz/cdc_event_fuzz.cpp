@@ -1,4 +1,4 @@
-// Frames and positions of events: refused, or they are the one way to write what they say.
+// Frames, one or several, and positions of events: refused, or they are the one way to write what they say.
 #include "core/cdc_event.hpp"
 
 #include <string>
@@ -22,6 +22,13 @@ std::string written(const cdc::Event& event) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const auto text = fuzz::as_text(data, size);
   if (const auto event = cdc::decode_event(text)) fuzz::check(written(*event) == text, "frames are canonical");
+  std::string all;
+  for (std::string_view frames = text; !frames.empty();) {
+    const auto event = cdc::take_event(&frames);
+    if (!event) break;
+    all += written(*event);
+    fuzz::check(text.starts_with(all) && text.substr(all.size()) == frames, "frames follow each other");
+  }
   if (const auto position = cdc::parse_position(text)) {
     cdc::Buffer out;
     cdc::write_position(out, position->position, position->end_lsn);

@@ -142,6 +142,23 @@ is($out, qq({"id":51,"v":7,"__deleted":"false","__op":"c"}\n{"id":51,"v":null,"_
 	[ 'pg_recvlogical', '-d', $node->connstr('postgres'), '-S', 'client', '--start', '--no-loop', '--endpos', $until, '-f', '-', '-o', 'decimal_mode=exact' ]);
 like($err, qr/option decimal_mode cannot be "exact".*precise, string, double/s, 'and clear errors of options');
 
+# Several events in one message, on request; never of two transactions.
+sql($node, 'INSERT INTO item SELECT g, 0 FROM generate_series(61, 63) g');
+sql($node, 'INSERT INTO item VALUES (64, 0)');
+sub messages
+{
+	my (%options) = @_;
+	my $arguments = join ', ', map { "'$_'" } envelope => 'flat', tables => 'public.item', %options;
+	return split /;/, sql($node, "SELECT string_agg(replace(data, E'\\n', ' '), ';' ORDER BY n) FROM pg_logical_slot_peek_changes('client', NULL, NULL, $arguments) WITH ORDINALITY c(lsn, xid, data, n)");
+}
+sub row { return join ' ', map { qq({"id":$_,"v":0,"__deleted":"false","__op":"c"}) } @_; }
+is_deeply([ messages() ], [ map { row($_) } 61 .. 64 ], 'an event in each message');
+is_deeply([ messages(message_bytes => 1000) ], [ row(61 .. 63), row(64) ], 'those of a transaction in one');
+is_deeply([ messages(message_bytes => 60) ], [ row(61, 62), row(63), row(64) ], 'that ends when it has so many bytes');
+my @frames = messages(message_bytes => 1000, format => 'event');
+is(join(' ', map { scalar(() = /E \S+,\S+,\d+ \S+ \d+ \d+ \d+ -1 /g) } @frames), '3 1', 'frames one behind the other');
+like($frames[0], qr{^E \S+,0 0/0 .*E \S+,1 0/0 .*E \S+,2 \w+/[1-9A-F]\w* }, 'of which the last tells the end');
+
 # --- memory ---
 
 # A large transaction is decoded in the memory of one event, beside what PostgreSQL itself needs for it.

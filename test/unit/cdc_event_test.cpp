@@ -59,6 +59,26 @@ TEST(CdcEvent, FramesReadBack) {
   EXPECT_FALSE(decode_event(frame + "x"));
 }
 
+TEST(CdcEvent, FramesAreTakenOneAfterAnother) {
+  const Event first{{0x20, 0x10, 0}, 0, "t", R"({"id":1})", std::nullopt, std::nullopt};
+  const Event second{{0x20, 0x10, 1}, 0x28, "t", R"({"id":2})", R"({"a":1})", std::nullopt};
+  const std::string frames = frame_of(first) + frame_of(second);
+  std::string_view rest = frames;
+  const auto one = take_event(&rest);
+  ASSERT_TRUE(one);
+  EXPECT_EQ(one->key, first.key);
+  EXPECT_FALSE(one->value);
+  const auto two = take_event(&rest);
+  ASSERT_TRUE(two);
+  EXPECT_EQ(two->position, second.position);
+  EXPECT_EQ(two->value, second.value);
+  EXPECT_TRUE(rest.empty());
+  EXPECT_FALSE(take_event(&rest));
+  rest = std::string_view(frames).substr(0, frames.size() - 1);
+  EXPECT_TRUE(take_event(&rest));
+  EXPECT_FALSE(take_event(&rest));
+}
+
 TEST(CdcEvent, ATombstoneHasNoValue) {
   const std::string tombstone = frame_of({{1, 1, 0}, 0, "t", "k", std::nullopt, std::nullopt});
   const auto read = decode_event(tombstone);

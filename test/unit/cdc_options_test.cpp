@@ -68,6 +68,7 @@ TEST(CdcOptions, WhatThereIsNotIsRefused) {
   EXPECT_THROW(check_options(with({{"hash_columns", "a.b.c"}})), Error);
   EXPECT_NO_THROW(check_options(with({{"hash_columns", "a.b.c"}, {"hash_salt", "s"}})));
   EXPECT_FALSE(is_stream_option("after"));
+  EXPECT_FALSE(is_stream_option("message_bytes"));
   EXPECT_TRUE(is_stream_option("envelope"));
 }
 
