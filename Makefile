@@ -5,13 +5,14 @@
 #   make check-matrix  the same on PostgreSQL 17 and 18, each in a Debian of its own
 #   make demo          two regions on this machine, and a story told with them
 #   make WITHOUT_SINK=1  all but the program meridian-sink, which needs librdkafka, hiredis and libcurl
+#   make check-sinks   a sink killed 50 times in 100,000 changes
 #   make bench         what Meridian costs, as ratios to stock PostgreSQL, a plpgsql trigger and pglogical
 #
 # installcheck needs a running server with shared_preload_libraries = 'meridian', as CONTRIBUTING.md describes.
 # Objects belong to one server version: `make clean` before another PG_CONFIG.
 
 # These install what they need first, so they must work where pg_config does not exist yet: no PGXS for them.
-SCRIPT_GOALS := check check-matrix demo bench
+SCRIPT_GOALS := check check-matrix check-sinks demo bench
 ifneq (,$(filter $(SCRIPT_GOALS),$(MAKECMDGOALS)))
 ifneq (,$(filter-out $(SCRIPT_GOALS),$(MAKECMDGOALS)))
 $(error run "make $(filter $(SCRIPT_GOALS),$(MAKECMDGOALS))" by itself)
@@ -22,6 +23,8 @@ check:
 	tools/check.sh
 check-matrix:
 	tools/check-matrix.sh
+check-sinks:
+	SINK_KILLS=50 SINK_CHANGES=100000 PROVE_TESTS=test/t/096_sink_kills.pl tools/check.sh tap
 demo:
 	demo/run.sh
 bench:
