@@ -268,6 +268,33 @@ END \$\$;"
   say "4000 were bought and 4000 are in the books. No two writes met, so nothing had to be merged."
 }
 
+changes() {
+  chapter "6. Every change as an event, for search, caches and whoever else wants to know"
+  say "The output plugin meridian_cdc writes events in the format of Debezium. A stream of the accounts, read by SQL:"
+  at us "SELECT meridian.create_stream('shop', ARRAY['public.account']);"
+  at us "UPDATE account SET balance = balance - 5 WHERE id = 1;"
+  converged
+  say "A purchase in Europe, an account that is opened and one that is closed:"
+  at eu "UPDATE account SET balance = balance - 3 WHERE id = 1;"
+  converged
+  at us "INSERT INTO account VALUES (3, 'Cy', 40);"
+  at us "DELETE FROM account WHERE id = 3;"
+  figure us "$DATABASE" "SELECT key, value->>'op' AS op, value->'before' AS before, value->'after' AS after
+FROM meridian.read_changes('shop');" \
+    '{"id": 1}|u|null|{"id": 1, "owner": "Ada", "balance": 15}
+{"id": 1}|u|null|{"id": 1, "owner": "Ada", "balance": 12}
+{"id": 3}|c|null|{"id": 3, "owner": "Cy", "balance": 40}
+{"id": 3}|d|{"id": 3, "owner": null, "balance": null}|null
+{"id": 3}|||'
+  say "The last one is the tombstone that lets Kafka forget the key. Events come again until they are acknowledged:"
+  figure us "$DATABASE" "SELECT count(*) FROM meridian.read_changes('shop');" 5
+  at us "SELECT meridian.ack_changes('shop', (array_agg(position))[count(*)])
+FROM meridian.read_changes('shop');"
+  figure us "$DATABASE" "SELECT count(*) FROM meridian.read_changes('shop');" 0
+  at us "SELECT meridian.drop_stream('shop');"
+  say "meridian.create_sink() has the same events delivered to Kafka, Redis, Elasticsearch, an HTTP server or a file: docs/cdc.md."
+}
+
 standbys_caught_up() {
   local node
   for node in us eu; do
@@ -278,7 +305,7 @@ standbys_caught_up() {
 
 four_servers() {
   local node
-  chapter "6. All four servers"
+  chapter "7. All four servers"
   standbys_caught_up
   for node in "${NODES[@]}"; do
     figure "$node" "$DATABASE" "SELECT pg_is_in_recovery(), balance FROM account WHERE id = 1;" \
@@ -304,6 +331,7 @@ counter
 profile
 delete_against_update
 homes
+changes
 four_servers
 
 chapter "$checked figures checked, $wrong of them wrong."
