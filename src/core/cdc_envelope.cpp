@@ -53,8 +53,9 @@ void EventWriter::begin_transaction(const Transaction& transaction) {
   const std::string commit = std::to_string(transaction.commit_lsn);
   xid_ = std::to_string(transaction.xid);
   transaction_id_ = xid_ + ':' + commit;
-  before_lsn_ = std::to_string(floor_ms(transaction.commit_us)) + ",\"snapshot\":" + json_string(transaction.snapshot) +
-                ",\"db\":" + json_string(options_.database) + ",\"sequence\":\"[\\\"" + commit + "\\\",\\\"";
+  before_lsn_ = source_head_ + std::to_string(floor_ms(transaction.commit_us)) +
+                ",\"snapshot\":" + json_string(transaction.snapshot) + ",\"db\":" + json_string(options_.database) +
+                ",\"sequence\":\"[\\\"" + commit + "\\\",\\\"";
   behind_lsn_ = "\\\"]\",\"ts_us\":" + std::to_string(transaction.commit_us) +
                 nanoseconds_field(transaction.commit_us, options_.ts_ns) + ",\"schema\":";
   behind_source_lsn_ = ",\"xmin\":null,\"origin\":";
@@ -78,9 +79,8 @@ void EventWriter::count_event(const Table& table) {
 void EventWriter::write_source(Buffer& out, std::string_view table, std::uint64_t lsn, std::string_view xid) const {
   constexpr std::string_view lsn_field = ",\"lsn\":";
   constexpr std::size_t digits = 20;
-  char* to = out.room(source_head_.size() + before_lsn_.size() + behind_lsn_.size() + table.size() + xid.size() +
-                      lsn_field.size() + behind_source_lsn_.size() + 2 * digits);
-  put(to, source_head_);
+  char* to = out.room(before_lsn_.size() + behind_lsn_.size() + table.size() + xid.size() + lsn_field.size() +
+                      behind_source_lsn_.size() + 2 * digits);
   put(to, before_lsn_);
   char* const lsn_text = to;
   to = std::to_chars(to, to + digits, lsn).ptr;
@@ -107,13 +107,18 @@ void EventWriter::write_order(Buffer& out) const {
 
 void EventWriter::write_times(Buffer& out, std::int64_t now_us) const {
   constexpr std::size_t digits = 20;
+  char text[digits];
+  const std::string_view us_digits(text,
+                                   static_cast<std::size_t>(std::to_chars(text, text + digits, now_us).ptr - text));
   char* to = out.room(80 + 3 * digits);
   put(to, "\"ts_ms\":");
-  to = std::to_chars(to, to + digits, floor_ms(now_us)).ptr;
+  if (now_us >= 1000) {
+    put(to, us_digits.substr(0, us_digits.size() - 3));  // converting to decimals once is enough
+  } else {
+    to = std::to_chars(to, to + digits, floor_ms(now_us)).ptr;
+  }
   put(to, ",\"ts_us\":");
-  const char* const us = to;
-  to = std::to_chars(to, to + digits, now_us).ptr;
-  const std::string_view us_digits(us, static_cast<std::size_t>(to - us));
+  put(to, us_digits);
   if (options_.ts_ns != NanosecondForm::none) {
     const bool quoted = options_.ts_ns == NanosecondForm::string;
     put(to, quoted ? ",\"ts_ns\":\"" : ",\"ts_ns\":");

@@ -74,9 +74,9 @@ class EventWriter {
   Wrapped heartbeat_;
   std::string_view tail_;
 
+  std::string source_head_;  ///< how `source` begins in the whole stream
   // Pieces of `source`, in order. Between them come: LSN, the table's piece, the transaction's id, LSN.
-  std::string source_head_;                                   ///< the same for the whole stream
-  std::string before_lsn_;                                    ///< the rest, up to the LSN in `sequence`
+  std::string before_lsn_;                                    ///< up to the LSN in `sequence`
   std::string behind_lsn_;                                    ///< up to the table
   std::string xid_;                                           ///< `571`
   std::string behind_source_lsn_;                             ///< up to the order of the event
