@@ -309,7 +309,7 @@ four_servers() {
   standbys_caught_up
   for node in "${NODES[@]}"; do
     figure "$node" "$DATABASE" "SELECT pg_is_in_recovery(), balance FROM account WHERE id = 1;" \
-      "$(case $node in *-standby) echo 't|20' ;; *) echo 'f|20' ;; esac)"
+      "$(case $node in *-standby) echo 't|12' ;; *) echo 'f|12' ;; esac)"
   done
   # The standbys of the other region are heard of a little later.
   for node in "${PRIMARIES[@]}"; do

@@ -212,7 +212,7 @@ bool Options::wants_column(std::string_view schema, std::string_view table, std:
 }
 
 bool Options::wants_message(std::string_view message_prefix) const noexcept {
-  if (!messages) return false;
+  if (!messages || message_prefix == own_prefix) return false;
   return message_prefixes.empty() || std::any_of(message_prefixes.begin(), message_prefixes.end(),
                                                  [&](const auto& each) { return each.matches(message_prefix); });
 }

@@ -18,6 +18,9 @@ namespace meridian::cdc {
 /// `<whose> <anything>`. It is the topic of their events, which only those get who ask for them.
 inline constexpr std::string_view watermark_prefix = "meridian.watermark";
 
+/// Prefix of the logical messages by which Meridian talks to itself; they are nobody's events.
+inline constexpr std::string_view own_prefix = "meridian";
+
 enum class Format : std::uint8_t {
   value,  ///< one JSON value per message; tombstones, which have none, are left out
   event,  ///< cdc_event.hpp

@@ -114,6 +114,8 @@ TEST(CdcOptions, TablesAndColumns) {
   EXPECT_TRUE(with({{"message_prefixes", "outbox*, x"}}).wants_message("outbox.order"));
   EXPECT_FALSE(with({{"message_prefixes", "outbox*, x"}}).wants_message("y"));
   EXPECT_FALSE(with({{"messages", "false"}}).wants_message("x"));
+  EXPECT_FALSE(Options().wants_message("meridian"));
+  EXPECT_TRUE(Options().wants_message("meridians"));
 }
 
 TEST(CdcOptions, Topics) {
