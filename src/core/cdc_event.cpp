@@ -1,11 +1,14 @@
 #include "core/cdc_event.hpp"
 
+#include <bit>
 #include <charconv>
 
 #include "core/cdc_json.hpp"
 
 namespace meridian::cdc {
 namespace {
+
+constexpr char hex_digits[] = "0123456789ABCDEF";
 
 /// Takes a number as to_chars writes it: no sign, no zero in front.
 template <typename Number>
@@ -69,12 +72,9 @@ void write_length(Buffer& out, const std::optional<std::string_view>& part) {
 
 void write_lsn(Buffer& out, std::uint64_t lsn) {
   char* to = out.room(17);
-  char* const digits = to;
-  const auto put = [&to, digits](std::uint32_t half) {
-    char* const begin = to;
-    to = std::to_chars(to, digits + 17, half, 16).ptr;
-    for (char* c = begin; c != to; ++c) {
-      if (*c >= 'a') *c = static_cast<char>(*c - 'a' + 'A');
+  const auto put = [&to](std::uint32_t half) {
+    for (int shift = half == 0 ? 0 : (std::bit_width(half) - 1) / 4 * 4; shift >= 0; shift -= 4) {
+      *to++ = hex_digits[half >> shift & 15];
     }
   };
   put(static_cast<std::uint32_t>(lsn >> 32));
