@@ -7,11 +7,14 @@ SELECT meridian.local_region();
 SELECT meridian.add_region('us');
 \getenv source PG_ABS_SRCDIR
 \set include :source '/sql/include/member.psql'
+-- in one transaction, since workers may look at any time
+BEGIN;
 \i :include
 DELETE FROM meridian.member;
 INSERT INTO meridian.member (id, name, region, dsn, system_id) VALUES
   ((SELECT member FROM meridian.local_member), 'us1', 'us', 'host=us1 password=secret', '1'),
   (901, 'eu1', 'eu', 'host=eu1 port=5433 password=secret', '2'), (900, 'eu0', 'eu', 'host=eu0', '3'), (902, 'ap1', 'ap', 'host=ap1', '4');
+COMMIT;
 -- no region
 SELECT meridian.home_region('42');
 SELECT * FROM meridian.route_write('42');
