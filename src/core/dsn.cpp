@@ -106,20 +106,13 @@ void check_hosts(const DsnKeywords& dsn, bool trusted, std::string_view patterns
 
 /// In quotes if it must be.
 std::string quoted(std::string_view value) {
-  if (!value.empty() && value.find_first_of(" \t\n\r'\\") == std::string_view::npos) return std::string(value);
+  if (!value.empty() && value.find_first_of(" \t\n\v\f\r'\\") == std::string_view::npos) return std::string(value);
   std::string text = "'";
   for (const char c : value) {
     if (c == '\'' || c == '\\') text += '\\';
     text += c;
   }
   return text + "'";
-}
-
-void append(std::string& text, std::string_view keyword, std::string_view value) {
-  if (!text.empty()) text += ' ';
-  text += keyword;
-  text += '=';
-  text += quoted(value);
 }
 
 template <typename Get>
@@ -133,6 +126,13 @@ std::string joined(const std::vector<ServerAddress::Endpoint>& endpoints, Get ge
 }
 
 }  // namespace
+
+void append_dsn_keyword(std::string& dsn, std::string_view keyword, std::string_view value) {
+  if (!dsn.empty()) dsn += ' ';
+  dsn += keyword;
+  dsn += '=';
+  dsn += quoted(value);
+}
 
 std::string_view dsn_value(const DsnKeywords& dsn, std::string_view keyword) noexcept {
   const auto found =
@@ -195,14 +195,14 @@ std::string to_conninfo(std::span<const ServerAddress> servers, std::string_view
   const auto has_host = [](const auto& endpoint) { return !endpoint.host.empty(); };
   const auto has_address = [](const auto& endpoint) { return !endpoint.hostaddr.empty(); };
   if (std::any_of(endpoints.begin(), endpoints.end(), has_host))
-    append(text, "host", joined(endpoints, [](const auto& endpoint) { return endpoint.host; }));
+    append_dsn_keyword(text, "host", joined(endpoints, [](const auto& endpoint) { return endpoint.host; }));
   if (std::any_of(endpoints.begin(), endpoints.end(), has_address))
-    append(text, "hostaddr", joined(endpoints, [](const auto& endpoint) { return endpoint.hostaddr; }));
-  append(text, "port", joined(endpoints, [](const auto& endpoint) { return endpoint.port; }));
-  if (!servers.front().dbname.empty()) append(text, "dbname", servers.front().dbname);
-  if (!servers.front().sslmode.empty()) append(text, "sslmode", servers.front().sslmode);
-  if (!attributes.empty()) append(text, "target_session_attrs", attributes);
-  if (balance) append(text, "load_balance_hosts", "random");
+    append_dsn_keyword(text, "hostaddr", joined(endpoints, [](const auto& endpoint) { return endpoint.hostaddr; }));
+  append_dsn_keyword(text, "port", joined(endpoints, [](const auto& endpoint) { return endpoint.port; }));
+  if (!servers.front().dbname.empty()) append_dsn_keyword(text, "dbname", servers.front().dbname);
+  if (!servers.front().sslmode.empty()) append_dsn_keyword(text, "sslmode", servers.front().sslmode);
+  if (!attributes.empty()) append_dsn_keyword(text, "target_session_attrs", attributes);
+  if (balance) append_dsn_keyword(text, "load_balance_hosts", "random");
   return text;
 }
 

@@ -18,6 +18,9 @@ using DsnKeywords = std::vector<std::pair<std::string, std::string>>;
 /// The value of a keyword; empty if it is not there.
 [[nodiscard]] std::string_view dsn_value(const DsnKeywords& dsn, std::string_view keyword) noexcept;
 
+/// Adds `keyword=value` to a connection string, the value quoted as libpq reads it.
+void append_dsn_keyword(std::string& dsn, std::string_view keyword, std::string_view value);
+
 /// Whether the host matches one of the patterns, a list with commas in which `*` stands for any text. An empty list
 /// admits every host.
 [[nodiscard]] bool admits_host(std::string_view patterns, std::string_view host) noexcept;

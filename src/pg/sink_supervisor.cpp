@@ -15,8 +15,10 @@
 #include <spawn.h>
 #include <sys/wait.h>
 
+#include "core/dsn.hpp"
 #include "pg/settings.hpp"
 #include "pg/support/compat.hpp"
+#include "pg/support/guard.hpp"
 
 namespace meridian::pg {
 
@@ -50,16 +52,6 @@ void end_children(int, Datum) {
   }
 }
 
-/// A value of a connection string.
-void append_quoted(StringInfo to, const char* key, const char* value) {
-  appendStringInfo(to, "%s='", key);
-  for (const char* c = value; *c != '\0'; ++c) {
-    if (*c == '\'' || *c == '\\') appendStringInfoChar(to, '\\');
-    appendStringInfoChar(to, *c);
-  }
-  appendStringInfoString(to, "' ");
-}
-
 /// Of a setting that lists several, the first.
 char* first_of(const char* list) {
   char* const copy = pstrdup(list);
@@ -70,14 +62,19 @@ char* first_of(const char* list) {
 
 char* own_dsn() {
   if (*sink_dsn != '\0') return pstrdup(sink_dsn);
-  StringInfoData dsn;
-  initStringInfo(&dsn);
   const char* const directory = first_of(GetConfigOption("unix_socket_directories", false, false));
-  append_quoted(&dsn, "host", directory != nullptr && *directory != '\0' ? directory : "localhost");
-  append_quoted(&dsn, "port", GetConfigOption("port", false, false));
-  append_quoted(&dsn, "dbname", database_name);
-  append_quoted(&dsn, "user", GetUserNameFromId(BOOTSTRAP_SUPERUSERID, false));
-  return dsn.data;
+  const char* const keywords[][2] = {
+      {"host", directory != nullptr && *directory != '\0' ? directory : "localhost"},
+      {"port", GetConfigOption("port", false, false)},
+      {"dbname", database_name},
+      {"user", GetUserNameFromId(BOOTSTRAP_SUPERUSERID, false)},
+  };
+  return guarded([&keywords] {
+    std::string dsn;
+    for (const auto& [keyword, value] : keywords) append_dsn_keyword(dsn, keyword, value);
+    const char* const text = dsn.c_str();
+    return call([text] { return pstrdup(text); });
+  });
 }
 
 char* program_path() {

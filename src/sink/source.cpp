@@ -9,6 +9,8 @@
 #include <iterator>
 #include <utility>
 
+#include "core/dsn.hpp"
+
 namespace meridian::sink {
 namespace {
 
@@ -58,6 +60,14 @@ std::string start_command(const Options& options, const std::optional<cdc::Posit
   return "START_REPLICATION SLOT " + quoted(options.slot, '"') + " LOGICAL 0/0 (" + list + ")";
 }
 
+std::string connection_extra(const std::string& sink) {
+  std::string extra = "replication=database";
+  append_dsn_keyword(extra, "application_name", "meridian sink " + sink);
+  return extra;
+}
+
+}  // namespace
+
 SourceError failure_of(PGconn* connection, const PGresult* result) {
   const char* const state = result == nullptr ? nullptr : PQresultErrorField(result, PG_DIAG_SQLSTATE);
   const char* const primary = result == nullptr ? nullptr : PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
@@ -66,8 +76,6 @@ SourceError failure_of(PGconn* connection, const PGresult* result) {
   if (hint != nullptr) message += std::string(" (") + hint + ")";
   return {message, state == nullptr ? "" : state};
 }
-
-}  // namespace
 
 Connection connect(const std::string& dsn, const std::string& extra) {
   // Later keywords win; these are the least that keeps a dead peer from holding the program.
@@ -83,8 +91,7 @@ Connection connect(const std::string& dsn, const std::string& extra) {
 Source::Source(const Options& options, const std::optional<cdc::Position>& after)
     : most_events_(options.batch_events),
       most_bytes_(options.batch_bytes),
-      connection_(connect(options.dsn,
-                          "replication=database application_name=" + quoted("meridian sink " + options.name, '\''))) {
+      connection_(connect(options.dsn, connection_extra(options.name))) {
   const std::string command = start_command(options, after);
   // A server process that served a program that was killed takes a moment to notice.
   for (const auto until = Clock::now() + patience_for_slot;; std::this_thread::sleep_for(100ms)) {

@@ -49,6 +49,9 @@ using Result = std::unique_ptr<PGresult, ClearResult>;
 /// Connects within seconds; `extra` is added to the connection string. Throws SourceError without what is secret in it.
 Connection connect(const std::string& dsn, const std::string& extra);
 
+/// What the server says of a statement that failed, with its hint; without a result, what libpq says of the connection.
+[[nodiscard]] SourceError failure_of(PGconn* connection, const PGresult* result);
+
 class Source {
  public:
   using Clock = std::chrono::steady_clock;

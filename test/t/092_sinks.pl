@@ -6,9 +6,10 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
-use IPC::Run qw(start pump);
+use IPC::Run qw(start);
 use JSON::PP;
 use Meridian;
+use Peers;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -17,35 +18,8 @@ my $limit = $PostgreSQL::Test::Utils::timeout_default;
 
 # --- peers ---------------------------------------------------------------------------------------------------------------
 
-# A program that prints its address, and then answers lines with lines: what is read up to `end`, or one line.
-sub start_peer
-{
-	my (@command) = @_;
-	my $peer = { in => '', out => '' };
-	$peer->{timer} = IPC::Run::timeout($limit);
-	$peer->{run} = start \@command, '<', \$peer->{in}, '>', \$peer->{out}, $peer->{timer};
-	pump $peer->{run} until $peer->{out} =~ s/^(.*)\n//;
-	$peer->{address} = $1;
-	return $peer;
-}
-
-sub ask
-{
-	my ($peer, $command, $one_line) = @_;
-	$peer->{timer}->start($limit);
-	$peer->{in} .= "$command\n";
-	if ($one_line)
-	{
-		pump $peer->{run} until $peer->{out} =~ s/^(.*)\n//;
-		return $1;
-	}
-	pump $peer->{run} until $peer->{out} =~ s/^((?:.*\n)*?)end\n//;
-	return $1;
-}
-
 my $directory = PostgreSQL::Test::Utils::tempdir_short();
-my $redis_socket = "$directory/redis";
-my $redis = start([ 'redis-server', '--port', 0, '--unixsocket', $redis_socket, '--save', '', '--dir', $directory ], '>', "$directory/log");
+my $redis_socket = start_redis($directory);
 sub redis { my ($out) = run_command([ 'redis-cli', '-s', $redis_socket, @_ ]); return $out; }
 my $kafka = start_peer("$clients/kafka_peer");
 my $index = start_peer('node', "$clients/bulk_double.js");
@@ -54,7 +28,7 @@ my %standalone;
 END
 {
 	my $status = $?;
-	$_ && $_->kill_kill foreach $redis, map { $_ && $_->{run} } $kafka, $index, $web, \%standalone;
+	$standalone{run}->kill_kill if $standalone{run};
 	$? = $status;
 }
 
@@ -190,7 +164,7 @@ sub pid_of { return sql($node, "SELECT pid FROM meridian.sinks WHERE name = '$_[
 
 # A program that runs without the database's help, from a position that it keeps itself; killed most often.
 sql($node, q{SELECT pg_create_logical_replication_slot('alone', 'meridian_cdc')});
-append_to_file("$directory/alone.conf", join "\n", '# standalone', 'name = alone', 'kind = kafka', 'slot = alone', 'dsn = ' . conninfo($node),
+append_to_file("$directory/alone.conf", join "\n", '# standalone', "name = al'one", 'kind = kafka', 'slot = alone', 'dsn = ' . conninfo($node),
 	"position_file = $directory/alone.position", "brokers = $kafka->{address}", 'plugin.tables = public.account', 'plugin.topic_prefix = alone', "batch_events = $batch", '');
 my $from = sql($node, q{SELECT count(*) FROM meridian.read_changes('truth', 1000000)});
 sub start_alone { $standalone{run} = start([ 'meridian-sink', '--config', "$directory/alone.conf" ], '2>', "$directory/alone.log"); return; }

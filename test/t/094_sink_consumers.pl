@@ -5,9 +5,9 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
-use IPC::Run qw(start pump);
 use JSON::PP;
 use Meridian;
+use Peers;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -17,28 +17,16 @@ plan skip_all => 'kafkajs, ioredis and @elastic/elasticsearch are not installed 
 
 my $clients = "$FindBin::RealBin/../clients";
 my $directory = PostgreSQL::Test::Utils::tempdir_short();
-my @running;
-
-sub start_peer
-{
-	my ($out, $in) = ('', '');
-	my $run = start \@_, '<', \$in, '>', \$out, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default);
-	push @running, $run;
-	pump $run until $out =~ /^(.*)\n/;
-	return $1;
-}
-END { my $status = $?; $_->kill_kill foreach @running; $? = $status; }
-
-my $broker = start_peer("$clients/kafka_peer");
-my $url = 'http://127.0.0.1:' . start_peer('node', "$clients/bulk_double.js");
-push @running, start([ 'redis-server', '--port', 0, '--unixsocket', "$directory/redis", '--save', '', '--dir', $directory ], '>', "$directory/log");
+my $broker = start_peer("$clients/kafka_peer")->{address};
+my $url = 'http://127.0.0.1:' . start_peer('node', "$clients/bulk_double.js")->{address};
+my $redis_socket = start_redis($directory);
 
 my $node = new_node('shop');
 sql($node, q{CREATE TABLE users (id int PRIMARY KEY, name text); INSERT INTO users VALUES (1, 'Ann'), (2, 'Bob')});
 my %options = (tables => ['public.users'], envelope => 'payload', topic_prefix => 'shop');
 sub create_sink { my ($name, $kind, %more) = @_; return sql($node, "SELECT meridian.create_sink('$name', '$kind', '" . encode_json({ %options, %more }) . "')"); }
 create_sink('kafka', 'kafka', brokers => $broker);
-create_sink('cache', 'redis', host => "$directory/redis", key => 'user:{id}');
+create_sink('cache', 'redis', host => $redis_socket, key => 'user:{id}');
 create_sink('search', 'elasticsearch', url => $url);
 eval { wait_until($node, q{SELECT count(*) = 3 AND bool_and(state = 'done') FROM meridian.sink_snapshots}); 1 }
   or die $@ . sql($node, 'SELECT name, state, snapshot_rows, error FROM meridian.sinks');
@@ -52,7 +40,7 @@ sub consume { my ($out, $err) = run_command([ 'node', "$clients/sink_consumer.js
 my @rows = ({ id => 1, name => 'Anna' }, { id => 3, name => 'Cy' });
 # Two rows that were there, an insert, an update, a delete and its tombstone.
 is_deeply(decode_json(consume('kafka', $broker, 'shop.public.users', 6)), \@rows, 'kafkajs: event.payload has op, before and after');
-is_deeply(decode_json(consume('redis', "$directory/redis", 'user:1')), $rows[0], 'ioredis: the row');
+is_deeply(decode_json(consume('redis', $redis_socket, 'user:1')), $rows[0], 'ioredis: the row');
 my ($document, $answer) = split /\n/, consume('elasticsearch', $url, 'users', '3');
 is_deeply(decode_json($document), $rows[1], '@elastic/elasticsearch: the document');
 is($answer, 'true 409', 'which an older version does not replace');

@@ -89,5 +89,22 @@ TEST(Dsn, OnePortServesAllHosts) {
   EXPECT_EQ(to_conninfo(address_of({{"host", "a,b"}, {"port", "7"}})), "host=a,b port=7,7");
 }
 
+TEST(Dsn, ValuesAreQuotedAsLibpqReadsThem) {
+  const auto quoted = [](std::string_view value) {
+    std::string dsn;
+    append_dsn_keyword(dsn, "k", value);
+    return dsn;
+  };
+  EXPECT_EQ(quoted("db1"), "k=db1");
+  EXPECT_EQ(quoted(""), "k=''");
+  EXPECT_EQ(quoted("two words"), "k='two words'");
+  EXPECT_EQ(quoted("it's"), R"(k='it\'s')");
+  EXPECT_EQ(quoted(R"(a\b)"), R"(k='a\\b')");
+  EXPECT_EQ(quoted("a\fb"), "k='a\fb'");
+  std::string dsn = "host=db1";
+  append_dsn_keyword(dsn, "application_name", "meridian sink o'clock");
+  EXPECT_EQ(dsn, R"(host=db1 application_name='meridian sink o\'clock')");
+}
+
 }  // namespace
 }  // namespace meridian

@@ -4,6 +4,7 @@
 #include <array>
 #include <new>
 
+#include "core/dsn.hpp"
 #include "pg/setup/error.hpp"
 
 namespace meridian::pg::setup {
@@ -29,17 +30,6 @@ Options parse(const std::string& text) {
   Options options(PQconninfoParse(text.c_str(), &message), PQconninfoFree);
   PQfreemem(message);
   return options;
-}
-
-std::string quoted_value(const std::string& value) {
-  const bool plain = !value.empty() && value.find_first_of(" \t\n\r'\\") == std::string::npos;
-  if (plain) return value;
-  std::string quoted = "'";
-  for (const char c : value) {
-    if (c == '\'' || c == '\\') quoted += '\\';
-    quoted += c;
-  }
-  return quoted + "'";
 }
 
 }  // namespace
@@ -136,8 +126,7 @@ std::string redacted_dsn(const std::string& dsn) {
   std::string text;
   for (const PQconninfoOption* option = options.get(); option->keyword != nullptr; ++option) {
     if (option->val == nullptr || contains(secrets, option->keyword)) continue;
-    if (!text.empty()) text += ' ';
-    text += std::string(option->keyword) + '=' + quoted_value(option->val);
+    append_dsn_keyword(text, option->keyword, option->val);
   }
   return text;
 }
