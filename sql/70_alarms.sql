@@ -191,7 +191,9 @@ BEGIN
     JOIN (VALUES ('lost', 'slot lost WAL', 'error', 'replication slot %I has lost WAL that its reader needs'),
                  ('losing', 'slot loses WAL soon', 'error', 'replication slot %I holds %s of WAL, and loses it after %s more'),
                  ('growing', 'slot holds WAL', 'warning', 'replication slot %I is not in use, and holds %s of WAL')) AS a(risk, alarm, severity, detail)
-      ON a.risk = s.risk;
+      ON a.risk = s.risk
+   -- Of streams and sinks sink_alarms() tells, with what mends them.
+   WHERE NOT (s.risk = 'lost' AND EXISTS (SELECT FROM meridian.stream t WHERE t.slot = s.slot) AND NOT pg_is_in_recovery());
 END
 $$;
 COMMENT ON FUNCTION meridian.slot_alarms() IS 'Alarms about replication slots that hold or lose WAL; read view meridian.alarms.';
@@ -276,10 +278,15 @@ BEGIN
     JOIN meridian.sink_progress p ON p.name = s.name
     JOIN meridian.stream t ON t.name = 'sink_' || s.name
     LEFT JOIN pg_replication_slots r ON r.slot_name = t.slot
+    LEFT JOIN meridian.sink_resnapshot n ON n.sink = s.name
    CROSS JOIN LATERAL (
       SELECT 'sink lost changes', 'error', NULL::timestamptz, format('the slot of sink "%s" is gone, and changes with it', s.name),
-             format('SELECT meridian.drop_sink(%L); then create it again.', s.name)
+             format('SELECT meridian.resnapshot_sink(%L);', s.name)
        WHERE r.slot_name IS NULL OR r.wal_status = 'lost'
+      UNION ALL
+      SELECT 'sink keeps deleted rows', 'error', n.ended_at, format('the target of sink "%s" may still have rows that are gone: %s', s.name, n.error),
+             format('Correct what is wrong, then SELECT meridian.resnapshot_sink(%L);', s.name)
+       WHERE n.state = 'failed'
       UNION ALL
       SELECT 'sink stopped', 'error', p.error_at, format('sink "%s" stopped: %s', s.name, p.error),
              format('Correct what is wrong, or set another on_error; then SELECT meridian.resume_sink(%L);', s.name)
@@ -287,10 +294,16 @@ BEGIN
       UNION ALL
       SELECT 'sink delivers nothing', 'warning', p.error_at, format('sink "%s" cannot deliver: %s', s.name, p.error), 'See its target; the sink goes on by itself.'
        WHERE p.state IN ('retrying', 'failed') AND COALESCE(p.delivered_at, s.created_at) < now() - interval '1 minute'
-   ) AS a(alarm, severity, since, detail, remedy);
+   ) AS a(alarm, severity, since, detail, remedy)
+  UNION ALL
+  SELECT 'stream lost changes', 'error', NULL, t.name, format('the slot of stream "%s" is gone, and changes with it', t.name),
+         format('SELECT meridian.drop_stream(%L); then create it again, and read the tables.', t.name)
+    FROM meridian.stream t
+    LEFT JOIN pg_replication_slots r ON r.slot_name = t.slot
+   WHERE (r.slot_name IS NULL OR r.wal_status = 'lost') AND NOT EXISTS (SELECT FROM meridian.sink s WHERE t.name = 'sink_' || s.name);
 END
 $$;
-COMMENT ON FUNCTION meridian.sink_alarms() IS 'Alarms about sinks that do not deliver; read view meridian.alarms.';
+COMMENT ON FUNCTION meridian.sink_alarms() IS 'Alarms about sinks that do not deliver, and streams that have lost changes; read view meridian.alarms.';
 REVOKE ALL ON FUNCTION meridian.sink_alarms() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION meridian.sink_alarms() TO meridian_admin, pg_monitor;
 

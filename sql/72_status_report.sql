@@ -114,7 +114,7 @@ BEGIN
            'slot', s.slot, 'kind', s.kind, 'plugin', s.plugin, 'database', s.database, 'peer', m.name, 'temporary', s.temporary, 'active', s.active_pid IS NOT NULL,
            'inactive_us', meridian.microseconds(clock_timestamp() - s.inactive_since), 'retained_bytes', s.retained_bytes, 'safe_wal_size', s.safe_wal_size,
            'wal_status', s.wal_status, 'restart_lsn', s.restart_lsn, 'confirmed_flush_lsn', s.confirmed_flush_lsn, 'xmin_age', s.xmin_age,
-           'catalog_xmin_age', s.catalog_xmin_age, 'risk', s.risk)) ORDER BY s.slot), '[]')
+           'catalog_xmin_age', s.catalog_xmin_age, 'risk', s.risk, 'failover', s.failover)) ORDER BY s.slot), '[]')
     FROM (SELECT * FROM meridian.local_slots() ORDER BY risk = 'none', slot LIMIT 64) s
     LEFT JOIN meridian.member m ON m.id = s.member);
 END

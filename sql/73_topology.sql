@@ -238,19 +238,19 @@ GRANT SELECT ON meridian.topology TO meridian_admin, pg_monitor;
 CREATE FUNCTION meridian.assemble_slots(reports jsonb)
   RETURNS TABLE (server text, slot text, kind text, plugin text, database text, used_by text, active boolean, temporary boolean, inactive_since timestamptz,
                  retained_bytes bigint, safe_wal_size bigint, wal_status text, restart_lsn pg_lsn, confirmed_flush_lsn pg_lsn, xmin_age integer,
-                 catalog_xmin_age integer, risk text, sample_age interval)
+                 catalog_xmin_age integer, risk text, failover text, sample_age interval)
   LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN
   RETURN QUERY
   SELECT e ->> 'server', s.slot, s.kind, s.plugin, s.database, s.peer, s.active, s.temporary, clock_timestamp() - s.inactive_us * interval '1 us',
-         s.retained_bytes, s.safe_wal_size, s.wal_status, s.restart_lsn, s.confirmed_flush_lsn, s.xmin_age, s.catalog_xmin_age, s.risk,
+         s.retained_bytes, s.safe_wal_size, s.wal_status, s.restart_lsn, s.confirmed_flush_lsn, s.xmin_age, s.catalog_xmin_age, s.risk, s.failover,
          (e ->> 'sample_age')::float8 * interval '1 s'
     FROM jsonb_array_elements(assemble_slots.reports) e
     CROSS JOIN LATERAL jsonb_to_recordset(e -> 'report' -> 'slots')
       AS s(slot text, kind text, plugin text, database text, peer text, active boolean, temporary boolean, inactive_us bigint, retained_bytes bigint,
-           safe_wal_size bigint, wal_status text, restart_lsn pg_lsn, confirmed_flush_lsn pg_lsn, xmin_age integer, catalog_xmin_age integer, risk text)
+           safe_wal_size bigint, wal_status text, restart_lsn pg_lsn, confirmed_flush_lsn pg_lsn, xmin_age integer, catalog_xmin_age integer, risk text, failover text)
    ORDER BY 1, 2;
 END
 $$;
@@ -266,6 +266,7 @@ COMMENT ON COLUMN meridian.slots.retained_bytes IS 'WAL that is kept for it.';
 COMMENT ON COLUMN meridian.slots.safe_wal_size IS 'How much more WAL may be written before it is lost (max_slot_wal_keep_size); NULL: no limit.';
 COMMENT ON COLUMN meridian.slots.xmin_age IS 'How many transactions old the oldest one is that vacuum keeps rows for; likewise catalog_xmin_age.';
 COMMENT ON COLUMN meridian.slots.risk IS 'none, inactive, growing (inactive, and holds more than meridian.slot_alarm_size), losing (WAL is about to be removed), or lost.';
+COMMENT ON COLUMN meridian.slots.failover IS 'Of logical slots: yes, standbys can take it over; copy: this standby has taken it over, and has it when it is promoted; no: it is lost with its server.';
 GRANT SELECT ON meridian.slots TO meridian_admin, pg_monitor;
 
 CREATE FUNCTION meridian.assemble_lags(reports jsonb)

@@ -96,6 +96,66 @@ $$;
 COMMENT ON FUNCTION meridian.sync_items() IS 'check_config(''sync'').';
 REVOKE ALL ON FUNCTION meridian.sync_items() FROM PUBLIC;
 
+CREATE FUNCTION meridian.can_fail_over() RETURNS boolean
+  LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$ SELECT current_setting('sync_replication_slots', true) IS NOT NULL $$;
+COMMENT ON FUNCTION meridian.can_fail_over() IS 'Whether this PostgreSQL has logical slots that standbys can take over (17 and later).';
+REVOKE ALL ON FUNCTION meridian.can_fail_over() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION meridian.can_fail_over() TO meridian_admin;
+
+CREATE FUNCTION meridian.failover_items()
+  RETURNS TABLE (setting text, value text, required text, ok boolean, fix text)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+  WITH standby AS (
+    SELECT array_agg(r.slot_name::text ORDER BY r.slot_name) FILTER (WHERE r.slot_name IS NOT NULL) AS slots
+      FROM (SELECT s.slot_name FROM pg_replication_slots s WHERE s.slot_type = 'physical' AND NOT s.temporary
+            UNION ALL
+            -- Those that stream without a slot of their own.
+            SELECT NULL FROM pg_stat_replication w WHERE NOT EXISTS (SELECT FROM pg_replication_slots s WHERE s.active_pid = w.pid)) r
+    HAVING count(*) > 0
+  ), item(setting, value, required, ok, fix) AS (
+    SELECT 'failover slots', 'none before PostgreSQL 17', 'advice: a promotion loses streams and sinks; then meridian.resnapshot_sink()', true, NULL
+      FROM standby WHERE NOT meridian.can_fail_over() AND NOT pg_is_in_recovery()
+    UNION ALL
+    SELECT 'synchronized_standby_slots', c.s, 'the slots of the standbys that may be promoted, so that no sink is ahead of them',
+           COALESCE(l.listed <@ s.slots, false),
+           CASE WHEN s.slots IS NULL THEN 'SELECT pg_create_physical_replication_slot(''<name>''); then synchronized_standby_slots = ''<name>'', and primary_slot_name = ''<name>'' on the standby'
+                ELSE format('synchronized_standby_slots = %L', array_to_string(s.slots, ', ')) END
+      FROM standby s
+     CROSS JOIN current_setting('synchronized_standby_slots', true) c(s)
+     CROSS JOIN LATERAL (SELECT regexp_split_to_array(NULLIF(btrim(replace(c.s, '"', '')), ''), '\s*,\s*')) l(listed)
+     WHERE meridian.can_fail_over() AND NOT pg_is_in_recovery()
+    UNION ALL
+    SELECT format('replication slot %s', r.slot_name), 'not for failover', 'failover, or it is lost with this server', false,
+           format('ALTER_REPLICATION_SLOT %s (FAILOVER true); in psql "dbname=... replication=database"', r.slot_name)
+      FROM pg_replication_slots r
+     WHERE r.plugin = 'meridian_cdc' AND r.slot_name LIKE 'meridian\_cdc%' AND to_jsonb(r) ->> 'failover' = 'false' AND NOT pg_is_in_recovery()
+    UNION ALL
+    SELECT v.setting, v.value, v.required, v.ok, v.fix
+      FROM current_setting('primary_conninfo') c(s)
+     CROSS JOIN LATERAL (SELECT c.s ~ '(^|\s)dbname\s*=\s*(''[^'']|[^''\s])' OR c.s ~ '^postgres(ql)?://[^/?]*/[^?]') d(given)
+     CROSS JOIN LATERAL (VALUES
+        ('sync_replication_slots', current_setting('sync_replication_slots', true), 'on: this standby takes over the slots of streams and sinks',
+         current_setting('sync_replication_slots', true) = 'on', 'sync_replication_slots = on'),
+        ('hot_standby_feedback', current_setting('hot_standby_feedback'), 'on, for sync_replication_slots', current_setting('hot_standby_feedback')::boolean, 'hot_standby_feedback = on'),
+        ('primary_slot_name', current_setting('primary_slot_name'), 'a slot of its own, for sync_replication_slots; also in synchronized_standby_slots of its primary',
+         current_setting('primary_slot_name') <> '', 'SELECT pg_create_physical_replication_slot(''<name>''); on its primary, then primary_slot_name = ''<name>'''),
+        -- The setting itself may hold a password.
+        ('primary_conninfo', CASE WHEN d.given THEN 'with dbname' ELSE 'without dbname' END, 'with dbname, for sync_replication_slots', d.given,
+         format('primary_conninfo = ''... dbname=%s''', current_database()))) v(setting, value, required, ok, fix)
+     WHERE meridian.can_fail_over() AND pg_is_in_recovery()
+    UNION ALL
+    SELECT format('replication slot %s', r.slot_name), 'left from when this server was the primary', 'none on a standby but copies of its primary''s', false,
+           format('SELECT pg_drop_replication_slot(%L);', r.slot_name)
+      FROM pg_replication_slots r
+     WHERE pg_is_in_recovery() AND r.plugin = 'meridian_cdc' AND r.slot_name LIKE 'meridian\_cdc%' AND COALESCE(to_jsonb(r) ->> 'synced', 'false') = 'false'
+  )
+  SELECT i.setting, COALESCE(i.value, ''), i.required, i.ok, CASE WHEN NOT i.ok THEN i.fix END FROM item i
+$$;
+COMMENT ON FUNCTION meridian.failover_items() IS 'Part of check_config(''cdc''): what streams and sinks need so that a promotion does not lose them.';
+REVOKE ALL ON FUNCTION meridian.failover_items() FROM PUBLIC;
+
 CREATE FUNCTION meridian.cdc_items()
   RETURNS TABLE (setting text, value text, required text, ok boolean, fix text)
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -113,6 +173,7 @@ AS $$
                WHERE s.setting IN ('shared_preload_libraries', 'meridian.node', 'meridian.database')
   )
   SELECT i.setting, COALESCE(current_setting(i.setting, true), ''), i.required, i.ok, CASE WHEN NOT i.ok THEN i.fix END FROM item i
+  UNION ALL SELECT * FROM meridian.failover_items()
 $$;
 COMMENT ON FUNCTION meridian.cdc_items() IS 'check_config(''cdc'').';
 REVOKE ALL ON FUNCTION meridian.cdc_items() FROM PUBLIC;

@@ -108,11 +108,81 @@ $$;
 COMMENT ON FUNCTION meridian.find_stream(text) IS 'The row of a stream; raises 42704 if there is none.';
 REVOKE ALL ON FUNCTION meridian.find_stream(text) FROM PUBLIC;
 
+CREATE FUNCTION meridian.stream_slots(name text) RETURNS name[]
+  LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$ SELECT ARRAY['meridian_cdc_' || $1, 'meridian_cdc2_' || $1]::name[] $$;
+COMMENT ON FUNCTION meridian.stream_slots(text) IS 'The names that the slot of a stream can have; renew_stream_slot() goes from one to the other.';
+REVOKE ALL ON FUNCTION meridian.stream_slots(text) FROM PUBLIC;
+
+CREATE FUNCTION meridian.drop_stream_slots(slots name[]) RETURNS void
+  LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT pg_drop_replication_slot(r.slot_name) FROM pg_replication_slots r
+   WHERE r.slot_name = ANY ($1) AND r.plugin = 'meridian_cdc' AND r.database = current_database()
+$$;
+COMMENT ON FUNCTION meridian.drop_stream_slots(name[]) IS 'Drops those of these slots that there are.';
+REVOKE ALL ON FUNCTION meridian.drop_stream_slots(name[]) FROM PUBLIC;
+
+-- The only place that knows what the versions of PostgreSQL can: slots that synchronized standbys take over (17 and later).
+CREATE FUNCTION meridian.make_stream_slot(slot name) RETURNS pg_lsn
+  LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  failover text := '';
+  start pg_lsn;
+BEGIN
+  IF to_regprocedure('pg_create_logical_replication_slot(name, name, boolean, boolean, boolean)') IS NOT NULL THEN
+    failover := ', failover => true';
+  END IF;
+  EXECUTE format('SELECT c.lsn FROM pg_create_logical_replication_slot($1, ''meridian_cdc''%s) c', failover) INTO start USING slot;
+  RETURN start;
+END
+$$;
+COMMENT ON FUNCTION meridian.make_stream_slot(name) IS 'Makes the slot of a stream, one that survives a promotion where PostgreSQL has such (17 and later).';
+REVOKE ALL ON FUNCTION meridian.make_stream_slot(name) FROM PUBLIC;
+
+CREATE FUNCTION meridian.renew_stream_slot(name text) RETURNS pg_lsn
+  LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+  s meridian.stream := meridian.find_stream(name);
+  fresh name;
+  start pg_lsn;
+BEGIN
+  -- Another name: if this transaction is undone, the new slot stays, and must not be taken for one that has everything.
+  SELECT n.slot INTO fresh FROM unnest(meridian.stream_slots(s.name)) n(slot) WHERE n.slot <> s.slot LIMIT 1;
+  PERFORM meridian.drop_stream_slots(ARRAY[fresh]);
+  start := meridian.make_stream_slot(fresh);
+  UPDATE meridian.stream t SET slot = fresh WHERE t.name = s.name;
+  PERFORM meridian.drop_stream_slots(ARRAY[s.slot]);
+  RETURN start;
+END
+$$;
+COMMENT ON FUNCTION meridian.renew_stream_slot(text) IS 'Gives a stream another slot, from whose position, which is returned, it goes on.';
+REVOKE ALL ON FUNCTION meridian.renew_stream_slot(text) FROM PUBLIC;
+
+CREATE FUNCTION meridian.warn_of_failover() RETURNS void
+  LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  missing text;
+BEGIN
+  SELECT string_agg(i.fix, E'\n') INTO missing FROM meridian.failover_items() i WHERE NOT i.ok;
+  IF missing IS NOT NULL THEN
+    RAISE NOTICE USING MESSAGE = 'the promotion of a standby may lose this stream', DETAIL = 'Missing here: ' || missing,
+      HINT = 'SELECT * FROM meridian.check_config(''cdc'') WHERE NOT ok; here, and on the standby.';
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION meridian.warn_of_failover() IS 'Tells the caller of create_stream() and create_sink() what is missing on this server so that a promotion does not lose the stream.';
+REVOKE ALL ON FUNCTION meridian.warn_of_failover() FROM PUBLIC;
+
 CREATE FUNCTION meridian.create_stream(name text, tables text[], options jsonb DEFAULT '{}') RETURNS pg_lsn
   LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  slot name := 'meridian_cdc_' || name;
+  slots name[] := meridian.stream_slots(name);
   patterns text[];
   start pg_lsn;
 BEGIN
@@ -141,10 +211,10 @@ BEGIN
   patterns := meridian.stream_tables(tables);
   PERFORM meridian.check_stream_options(meridian.stream_arguments(patterns, options));
   -- What a call that was undone has left.
-  PERFORM pg_drop_replication_slot(r.slot_name) FROM pg_replication_slots r
-    WHERE r.slot_name = slot AND r.plugin = 'meridian_cdc' AND r.database = current_database();
-  SELECT c.lsn INTO start FROM pg_create_logical_replication_slot(slot, 'meridian_cdc') c;
-  INSERT INTO meridian.stream (name, slot, tables, options) VALUES (create_stream.name, slot, patterns, create_stream.options);
+  PERFORM meridian.drop_stream_slots(slots);
+  start := meridian.make_stream_slot(slots[1]);
+  INSERT INTO meridian.stream (name, slot, tables, options) VALUES (create_stream.name, slots[1], patterns, create_stream.options);
+  PERFORM meridian.warn_of_failover();
   RETURN start;
 END
 $$;
@@ -162,7 +232,7 @@ BEGIN
   IF NOT FOUND OR slot.wal_status = 'lost' THEN
     RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state', MESSAGE = format('stream "%s" has lost changes', stream.name),
       DETAIL = CASE WHEN slot.slot_name IS NULL THEN format('Replication slot "%s" does not exist on this server.', stream.slot)
-                    ELSE format('Replication slot "%s" was behind by more than max_slot_wal_keep_size.', stream.slot) END,
+                    ELSE format('Replication slot "%s" was invalidated: most often it was behind by more than max_slot_wal_keep_size.', stream.slot) END,
       HINT = format('Drop and create it again, then read the tables: SELECT meridian.drop_stream(%L).', stream.name);
   END IF;
   RETURN slot.confirmed_flush_lsn;
@@ -248,8 +318,7 @@ AS $$
 DECLARE
   s meridian.stream := meridian.find_stream(name);
 BEGIN
-  PERFORM pg_drop_replication_slot(r.slot_name) FROM pg_replication_slots r
-    WHERE r.slot_name = s.slot AND r.database = current_database();
+  PERFORM meridian.drop_stream_slots(meridian.stream_slots(s.name));
   DELETE FROM meridian.stream t WHERE t.name = s.name;
 END
 $$;
@@ -268,7 +337,8 @@ CREATE VIEW meridian.streams AS
          s.commit_lsn AS acked_lsn, s.acked_at,
          w.position - d.lsn AS lag_bytes,
          CASE WHEN w.position > d.lsn THEN clock_timestamp() - COALESCE(s.acked_at, s.created_at) ELSE interval '0' END AS lag_time,
-         w.position - r.restart_lsn AS retained_wal, r.safe_wal_size, r.wal_status
+         w.position - r.restart_lsn AS retained_wal, r.safe_wal_size, r.wal_status,
+         (to_jsonb(r) ->> 'failover')::boolean AS failover
     FROM meridian.stream s
     LEFT JOIN pg_catalog.pg_replication_slots r ON r.slot_name = s.slot AND r.database = pg_catalog.current_database()
     CROSS JOIN (SELECT meridian.wal_position() AS position) w
@@ -283,4 +353,5 @@ COMMENT ON COLUMN meridian.streams.lag_time IS 'Time since the last acknowledgem
 COMMENT ON COLUMN meridian.streams.retained_wal IS 'Bytes of WAL that the server keeps for this stream.';
 COMMENT ON COLUMN meridian.streams.safe_wal_size IS 'Bytes that can still be written before the stream may be lost; NULL if there is no limit (max_slot_wal_keep_size).';
 COMMENT ON COLUMN meridian.streams.wal_status IS 'As in pg_replication_slots.';
+COMMENT ON COLUMN meridian.streams.failover IS 'Whether standbys can take the slot over, and with it the stream when they are promoted; NULL: PostgreSQL before 17 has no such slots. See check_config(''cdc'').';
 GRANT SELECT ON meridian.streams TO meridian_admin, pg_monitor;

@@ -93,6 +93,24 @@ COMMENT ON COLUMN meridian.sink_snapshot.row_key IS 'Key of the last row that wa
 COMMENT ON COLUMN meridian.sink_snapshot.rows_expected IS 'What the planner thought that the table has when its snapshot began.';
 REVOKE ALL ON meridian.sink_snapshot FROM PUBLIC;
 
+CREATE TABLE meridian.sink_resnapshot (
+  sink text PRIMARY KEY REFERENCES meridian.sink ON DELETE CASCADE,
+  generation integer NOT NULL DEFAULT 1,
+  since pg_lsn NOT NULL,
+  asked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  state text NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'running', 'done', 'failed')),
+  mark text,
+  removed bigint NOT NULL DEFAULT 0,
+  ended_at timestamptz,
+  error text
+);
+COMMENT ON TABLE meridian.sink_resnapshot IS 'Sinks that resnapshot_sink() was called for; read view meridian.sinks.';
+COMMENT ON COLUMN meridian.sink_resnapshot.generation IS 'How often it was called. What the sink has delivered under a smaller one is older.';
+COMMENT ON COLUMN meridian.sink_resnapshot.since IS 'From here on events are of this generation.';
+COMMENT ON COLUMN meridian.sink_resnapshot.mark IS 'What the program needs to tell older from newer at the target: of kafka, where each partition ended. Set when the state is running.';
+COMMENT ON COLUMN meridian.sink_resnapshot.removed IS 'Rows that were removed at the target, because the database does not have them.';
+REVOKE ALL ON meridian.sink_resnapshot FROM PUBLIC;
+
 -- For people ---------------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION meridian.sink_options_of(kind text, options jsonb, of_target boolean) RETURNS jsonb
@@ -198,7 +216,7 @@ BEGIN
   start := meridian.create_stream('sink_' || name, tables, meridian.sink_options_of(kind, options, false));
   PERFORM meridian.put_sink(name, kind, meridian.sink_options_of(kind, options, true));
   IF COALESCE(options ->> 'snapshot', 'initial') = 'initial' THEN
-    PERFORM meridian.begin_initial_snapshots(name);
+    PERFORM meridian.begin_snapshots(name, true);
   END IF;
   RETURN start;
 END
@@ -233,14 +251,22 @@ $$;
 COMMENT ON FUNCTION meridian.find_sink(text) IS 'The row of a sink; raises 42704 if there is none.';
 REVOKE ALL ON FUNCTION meridian.find_sink(text) FROM PUBLIC;
 
+CREATE FUNCTION meridian.release_sink_slot(name text) RETURNS void
+  LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT pg_terminate_backend(r.active_pid, 5000) FROM pg_replication_slots r
+   WHERE r.slot_name = ANY (meridian.stream_slots('sink_' || $1)) AND r.active_pid IS NOT NULL
+$$;
+COMMENT ON FUNCTION meridian.release_sink_slot(text) IS 'Ends the connection by which a sink''s program reads its slot.';
+REVOKE ALL ON FUNCTION meridian.release_sink_slot(text) FROM PUBLIC;
+
 CREATE FUNCTION meridian.drop_sink(name text) RETURNS void
   LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   s meridian.sink := meridian.find_sink(name);
 BEGIN
-  PERFORM pg_terminate_backend(r.active_pid, 5000) FROM pg_replication_slots r
-    WHERE r.slot_name = 'meridian_cdc_sink_' || s.name AND r.active_pid IS NOT NULL;
+  PERFORM meridian.release_sink_slot(s.name);
   PERFORM meridian.drop_stream('sink_' || s.name);
   DELETE FROM meridian.sink t WHERE t.name = s.name;
 END
@@ -280,8 +306,9 @@ CREATE VIEW meridian.sinks AS
          st.acked_lsn AS "position", st.lag_bytes, st.lag_time, st.retained_wal, st.safe_wal_size,
          p.events, CASE WHEN p.delivered_at > now() - interval '1 minute' THEN p.rate ELSE 0 END AS events_per_second, p.bytes, p.batches, p.last_batch, p.retries, p.skipped, p.delivered_at, p.pid, p.started_at, p.error, p.error_at,
          (SELECT count(*) FROM meridian.dead_letter d WHERE d.sink = s.name AND d.state <> 'superseded') AS dead_letters,
-         n.rows AS snapshot_rows, n.percent AS snapshot_percent
+         n.rows AS snapshot_rows, n.percent AS snapshot_percent, st.failover, rs.state AS resnapshot, rs.removed AS resnapshot_removed, rs.error AS resnapshot_error
     FROM meridian.sink s
+    LEFT JOIN meridian.sink_resnapshot rs ON rs.sink = s.name
    CROSS JOIN LATERAL (
       SELECT sum(r.rows_read)::bigint AS rows,
              CASE WHEN bool_and(r.state = 'done') THEN 100
@@ -290,7 +317,7 @@ CREATE VIEW meridian.sinks AS
     JOIN meridian.sink_progress p ON p.name = s.name
     LEFT JOIN meridian.streams st ON st.name = 'sink_' || s.name;
 COMMENT ON VIEW meridian.sinks IS 'Sinks of this database: how far they are, and what is the matter with those that do not run.';
-COMMENT ON COLUMN meridian.sinks.state IS 'starting, running, retrying (the target does not take events now), paused, failed (started again soon), stopped (until resume_sink()), lost (its slot is gone) or ended.';
+COMMENT ON COLUMN meridian.sinks.state IS 'starting, running, retrying (the target does not take events now), paused, failed (started again soon), stopped (until resume_sink()), lost (its slot is gone, and changes with it: resnapshot_sink()) or ended.';
 COMMENT ON COLUMN meridian.sinks."position" IS 'Commit of the last event that was delivered.';
 COMMENT ON COLUMN meridian.sinks.lag_bytes IS 'WAL that is not delivered yet, of other tables'' changes too.';
 COMMENT ON COLUMN meridian.sinks.events IS 'Delivered, since the sink was created; repetitions count.';
@@ -301,30 +328,12 @@ COMMENT ON COLUMN meridian.sinks.skipped IS 'Events that the target refused for 
 COMMENT ON COLUMN meridian.sinks.pid IS 'Process of meridian-sink.';
 COMMENT ON COLUMN meridian.sinks.snapshot_rows IS 'Rows that were delivered beside changes; by table in meridian.sink_snapshots. NULL: no snapshot was asked for.';
 COMMENT ON COLUMN meridian.sinks.snapshot_percent IS 'Of the rows that the planner expected in these tables.';
+COMMENT ON COLUMN meridian.sinks.failover IS 'Whether standbys can take the slot over; NULL: PostgreSQL before 17 has no such slots.';
+COMMENT ON COLUMN meridian.sinks.resnapshot IS 'Of the last resnapshot_sink(): waiting, running (rows are delivered, then the target is looked through), done, or failed. NULL: it was never called.';
+COMMENT ON COLUMN meridian.sinks.resnapshot_removed IS 'Rows that it has removed at the target, because the database does not have them.';
+COMMENT ON COLUMN meridian.sinks.resnapshot_error IS 'What last held it up, or why it failed.';
 COMMENT ON COLUMN meridian.sinks.error IS 'The last error, and when it was.';
 GRANT SELECT ON meridian.sinks TO meridian_admin, pg_monitor;
-
-CREATE VIEW meridian.dead_letters AS
-  SELECT d.id, d.sink, d.at, d."position", d.topic, d.key::jsonb AS key, d.value::jsonb AS value, d.headers::jsonb AS headers, d.reason, d.state
-    FROM meridian.dead_letter d;
-COMMENT ON VIEW meridian.dead_letters IS 'Events that a target has refused for good.';
-COMMENT ON COLUMN meridian.dead_letters.state IS 'waiting; asked (retry_dead_letter() was called); superseded (a later event of the same key was delivered, so it must not be tried again).';
-GRANT SELECT ON meridian.dead_letters TO meridian_admin;
-
-CREATE FUNCTION meridian.retry_dead_letter(id bigint) RETURNS void
-  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-  UPDATE meridian.dead_letter d SET state = 'asked' WHERE d.id = retry_dead_letter.id AND d.state <> 'superseded';
-  IF NOT FOUND THEN
-    RAISE EXCEPTION USING ERRCODE = 'undefined_object', MESSAGE = format('there is no dead letter %s to try again', id),
-      HINT = 'See the view meridian.dead_letters; one that is superseded has been replaced by a later event.';
-  END IF;
-END
-$$;
-COMMENT ON FUNCTION meridian.retry_dead_letter(bigint) IS 'Has the sink try an event again that its target has refused. It goes when it is taken.';
-REVOKE ALL ON FUNCTION meridian.retry_dead_letter(bigint) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION meridian.retry_dead_letter(bigint) TO meridian_admin;
 
 -- For the program ----------------------------------------------------------------------------------------------------
 
@@ -338,6 +347,7 @@ AS $$
   UNION ALL SELECT 'slot', st.slot::text FROM st
   UNION ALL SELECT o.key, o.value FROM s CROSS JOIN jsonb_each_text(s.options - 'snapshot') o
   UNION ALL SELECT 'plugin.' || n.value, v.value FROM argument n JOIN argument v ON v.place = n.place + 1 WHERE n.place % 2 = 1
+  UNION ALL SELECT 'generation', r.generation::text FROM meridian.sink_resnapshot r JOIN s ON r.sink = s.name
   UNION ALL SELECT 'directory', current_setting('meridian.sink_directory') FROM s WHERE s.kind = 'file'
 $$;
 COMMENT ON FUNCTION meridian.sink_options(text) IS 'What the program is told of its sink.';
@@ -398,69 +408,39 @@ $$;
 COMMENT ON FUNCTION meridian.sink_ended(text, integer, text) IS 'Who runs the program of a sink says that it ended, unless the program has said why itself.';
 REVOKE ALL ON FUNCTION meridian.sink_ended(text, integer, text) FROM PUBLIC;
 
+-- As is_over() in src/core/succession.hpp.
+CREATE FUNCTION meridian.sinks_are_fenced() RETURNS boolean
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT EXISTS (SELECT FROM meridian.local_member l JOIN meridian.reign r ON r.member = l.member
+                  WHERE CASE WHEN r.system_id <> l.system_id THEN l.epoch <= r.epoch
+                             WHEN r.timeline <> l.timeline THEN l.timeline < r.timeline
+                             ELSE l.epoch < r.epoch END)
+      OR EXISTS (SELECT FROM meridian.identity i WHERE i.member IS NOT NULL AND NOT i.confirmed)
+$$;
+COMMENT ON FUNCTION meridian.sinks_are_fenced() IS 'Whether this server knows that it is not the one that writes for its member: it was left behind in a failover, or is a copy. Then its sinks deliver nothing.';
+REVOKE ALL ON FUNCTION meridian.sinks_are_fenced() FROM PUBLIC;
+
 CREATE FUNCTION meridian.sink_wish(name text) RETURNS text
   LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   UPDATE meridian.sink_progress p SET seen_at = clock_timestamp() WHERE p.name = sink_wish.name AND p.seen_at < clock_timestamp() - interval '15 s';
-  RETURN (SELECT CASE WHEN s.paused THEN 'pause' ELSE 'run' END FROM meridian.sink s WHERE s.name = sink_wish.name);
+  RETURN (SELECT CASE WHEN s.paused OR meridian.sinks_are_fenced() THEN 'pause' ELSE 'run' END FROM meridian.sink s WHERE s.name = sink_wish.name);
 END
 $$;
 COMMENT ON FUNCTION meridian.sink_wish(text) IS 'What is wanted of a sink: run or pause; NULL if it was dropped.';
 REVOKE ALL ON FUNCTION meridian.sink_wish(text) FROM PUBLIC;
 
-CREATE FUNCTION meridian.put_dead_letter(sink text, "position" text, topic text, key text, value text, headers text, reason text) RETURNS void
-  LANGUAGE sql SET search_path = pg_catalog, pg_temp
-AS $$
-  INSERT INTO meridian.dead_letter (sink, "position", topic, key, value, headers, reason)
-    SELECT $1, $2, $3, $4, $5, $6, $7
-     WHERE NOT EXISTS (SELECT FROM meridian.dead_letter d WHERE d.sink = $1 AND d."position" = $2)
-$$;
-COMMENT ON FUNCTION meridian.put_dead_letter(text, text, text, text, text, text, text) IS 'Puts an event aside that a target has refused for good.';
-REVOKE ALL ON FUNCTION meridian.put_dead_letter(text, text, text, text, text, text, text) FROM PUBLIC;
-
-CREATE FUNCTION meridian.supersede_dead_letters(sink text, topic text, key text) RETURNS void
-  LANGUAGE sql SET search_path = pg_catalog, pg_temp
-AS $$ UPDATE meridian.dead_letter d SET state = 'superseded' WHERE d.sink = $1 AND d.topic = $2 AND d.key IS NOT DISTINCT FROM $3 $$;
-COMMENT ON FUNCTION meridian.supersede_dead_letters(text, text, text) IS 'A later event of this key was delivered.';
-REVOKE ALL ON FUNCTION meridian.supersede_dead_letters(text, text, text) FROM PUBLIC;
-
-CREATE FUNCTION meridian.keys_put_aside(sink text) RETURNS TABLE (topic text, key text)
-  LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
-AS $$ SELECT DISTINCT d.topic, d.key FROM meridian.dead_letter d WHERE d.sink = $1 AND d.state <> 'superseded' $$;
-COMMENT ON FUNCTION meridian.keys_put_aside(text) IS 'Keys of which a sink has put something aside.';
-REVOKE ALL ON FUNCTION meridian.keys_put_aside(text) FROM PUBLIC;
-
-CREATE FUNCTION meridian.dead_letters_to_retry(sink text)
-  RETURNS TABLE (id bigint, event_position text, topic text, event_key text, event_value text, headers text)
-  LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
-AS $$
-  SELECT d.id, d."position", d.topic, d.key, d.value, d.headers FROM meridian.dead_letter d WHERE d.sink = $1 AND d.state = 'asked' ORDER BY d.id LIMIT 100
-$$;
-COMMENT ON FUNCTION meridian.dead_letters_to_retry(text) IS 'Events that somebody asked to try again.';
-REVOKE ALL ON FUNCTION meridian.dead_letters_to_retry(text) FROM PUBLIC;
-
-CREATE FUNCTION meridian.settle_dead_letter(id bigint, delivered boolean, reason text) RETURNS void
-  LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-  IF delivered THEN
-    DELETE FROM meridian.dead_letter d WHERE d.id = settle_dead_letter.id;
-  ELSE
-    UPDATE meridian.dead_letter d SET state = 'waiting', reason = settle_dead_letter.reason WHERE d.id = settle_dead_letter.id AND d.state = 'asked';
-  END IF;
-END
-$$;
-COMMENT ON FUNCTION meridian.settle_dead_letter(bigint, boolean, text) IS 'What became of an event that was tried again.';
-REVOKE ALL ON FUNCTION meridian.settle_dead_letter(bigint, boolean, text) FROM PUBLIC;
-
 CREATE FUNCTION meridian.sinks_to_run() RETURNS TABLE (name text, silent boolean, busy boolean)
   LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-  SELECT s.name, p.seen_at < now() - interval '2 minutes', COALESCE(r.active, false)
-    FROM meridian.sink s JOIN meridian.sink_progress p ON p.name = s.name
-    LEFT JOIN pg_replication_slots r ON r.slot_name = 'meridian_cdc_sink_' || s.name AND r.database = current_database()
-   WHERE p.state <> 'stopped' ORDER BY s.name
+  SELECT s.name, p.seen_at < now() - interval '2 minutes', r.active
+    FROM meridian.sink s
+    JOIN meridian.sink_progress p ON p.name = s.name
+    JOIN meridian.stream t ON t.name = 'sink_' || s.name
+    JOIN pg_replication_slots r ON r.slot_name = t.slot AND r.database = current_database() AND r.wal_status <> 'lost'
+   WHERE p.state <> 'stopped' AND NOT meridian.sinks_are_fenced() ORDER BY s.name
 $$;
-COMMENT ON FUNCTION meridian.sinks_to_run() IS 'Sinks whose program is to run; silent: it was not heard of for two minutes; busy: its slot is in use.';
+COMMENT ON FUNCTION meridian.sinks_to_run() IS 'Sinks whose program is to run: none of those that have lost their slot, and none on a server that may not deliver (sinks_are_fenced()). silent: it was not heard of for two minutes; busy: its slot is in use.';
 REVOKE ALL ON FUNCTION meridian.sinks_to_run() FROM PUBLIC;

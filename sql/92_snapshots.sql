@@ -28,17 +28,17 @@ $$;
 COMMENT ON FUNCTION meridian.begin_snapshot(text, regclass, boolean) IS 'Has a sink deliver the rows of a table, or of its partitions.';
 REVOKE ALL ON FUNCTION meridian.begin_snapshot(text, regclass, boolean) FROM PUBLIC;
 
-CREATE FUNCTION meridian.begin_initial_snapshots(sink text) RETURNS void
+CREATE FUNCTION meridian.begin_snapshots(sink text, is_initial boolean) RETURNS void
   LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-  SELECT meridian.begin_snapshot($1, c.oid, true)
+  SELECT meridian.begin_snapshot($1, c.oid, $2)
     FROM meridian.stream s
     JOIN pg_class c ON c.relkind = 'r' AND c.relpersistence = 'p'
     JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'meridian')
    WHERE s.name = 'sink_' || $1 AND meridian.stream_wants_table(meridian.stream_arguments(s.tables, s.options), n.nspname, c.relname)
 $$;
-COMMENT ON FUNCTION meridian.begin_initial_snapshots(text) IS 'Step of create_sink(): has a new sink deliver the rows of all its tables.';
-REVOKE ALL ON FUNCTION meridian.begin_initial_snapshots(text) FROM PUBLIC;
+COMMENT ON FUNCTION meridian.begin_snapshots(text, boolean) IS 'Step of create_sink() and resnapshot_sink(): has a sink deliver the rows of all its tables.';
+REVOKE ALL ON FUNCTION meridian.begin_snapshots(text, boolean) FROM PUBLIC;
 
 CREATE FUNCTION meridian.snapshot_table(sink text, rel regclass) RETURNS void
   LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -69,14 +69,17 @@ GRANT SELECT ON meridian.sink_snapshots TO meridian_admin, pg_monitor;
 
 -- For the program ----------------------------------------------------------------------------------------------------
 
-CREATE FUNCTION meridian.next_snapshot(sink text) RETURNS TABLE (rel text, row_key text)
+CREATE FUNCTION meridian.next_snapshot(sink text, generation integer) RETURNS TABLE (rel text, row_key text, asked_at text)
   LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-  SELECT s.rel::oid::text, s.row_key::text FROM meridian.sink_snapshot s
-   WHERE s.sink = $1 AND s.state IN ('waiting', 'running') ORDER BY s.state, s.asked_at, s.rel::oid LIMIT 1
+  SELECT s.rel::oid::text, s.row_key::text, s.asked_at::text
+    FROM meridian.sink_snapshot s
+    LEFT JOIN meridian.sink_resnapshot r ON r.sink = s.sink
+   WHERE s.sink = $1 AND s.state IN ('waiting', 'running') AND COALESCE(r.generation, 0) = $2 AND r.state IS DISTINCT FROM 'waiting'
+   ORDER BY s.state, s.asked_at, s.rel::oid LIMIT 1
 $$;
-COMMENT ON FUNCTION meridian.next_snapshot(text) IS 'The table whose rows a sink is to read next, and behind which key; a table that was begun comes first.';
-REVOKE ALL ON FUNCTION meridian.next_snapshot(text) FROM PUBLIC;
+COMMENT ON FUNCTION meridian.next_snapshot(text, integer) IS 'The table whose rows a sink is to read next, and behind which key; a table that was begun comes first. None for a program of another generation than resnapshot_sink() wants, and before that one is prepared.';
+REVOKE ALL ON FUNCTION meridian.next_snapshot(text, integer) FROM PUBLIC;
 
 CREATE FUNCTION meridian.read_sink_chunk(sink text, rel oid, label text) RETURNS TABLE (topic text, key text, value text, row_key text)
   LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -90,16 +93,16 @@ $$;
 COMMENT ON FUNCTION meridian.read_sink_chunk(text, oid, text) IS 'The next rows of a table for a sink.';
 REVOKE ALL ON FUNCTION meridian.read_sink_chunk(text, oid, text) FROM PUBLIC;
 
-CREATE FUNCTION meridian.snapshot_advanced(sink text, rel oid, before text, row_key text, rows_read bigint) RETURNS void
+CREATE FUNCTION meridian.snapshot_advanced(sink text, rel oid, asked_at text, before text, row_key text, rows_read bigint) RETURNS void
   LANGUAGE sql SET search_path = pg_catalog, pg_temp
 AS $$
   UPDATE meridian.sink_snapshot s
-     SET row_key = COALESCE($4::text[], s.row_key), rows_read = s.rows_read + $5, state = CASE WHEN $4 IS NULL THEN 'done' ELSE 'running' END,
-         ended_at = CASE WHEN $4 IS NULL THEN clock_timestamp() END
-   WHERE s.sink = $1 AND s.rel = $2 AND s.row_key IS NOT DISTINCT FROM $3::text[]
+     SET row_key = COALESCE($5::text[], s.row_key), rows_read = s.rows_read + $6, state = CASE WHEN $5 IS NULL THEN 'done' ELSE 'running' END,
+         ended_at = CASE WHEN $5 IS NULL THEN clock_timestamp() END
+   WHERE s.sink = $1 AND s.rel = $2 AND s.asked_at = $3::timestamptz AND s.row_key IS NOT DISTINCT FROM $4::text[]
 $$;
-COMMENT ON FUNCTION meridian.snapshot_advanced(text, oid, text, text, bigint) IS 'A sink has delivered rows up to a key (NULL: there are no more). Does nothing if the snapshot was begun again meanwhile.';
-REVOKE ALL ON FUNCTION meridian.snapshot_advanced(text, oid, text, text, bigint) FROM PUBLIC;
+COMMENT ON FUNCTION meridian.snapshot_advanced(text, oid, text, text, text, bigint) IS 'A sink has delivered rows up to a key (NULL: there are no more). Does nothing if the snapshot was begun again meanwhile.';
+REVOKE ALL ON FUNCTION meridian.snapshot_advanced(text, oid, text, text, text, bigint) FROM PUBLIC;
 
 CREATE FUNCTION meridian.snapshot_failed(sink text, rel oid, reason text) RETURNS void
   LANGUAGE sql SET search_path = pg_catalog, pg_temp

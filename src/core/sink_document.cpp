@@ -49,6 +49,14 @@ std::optional<ChangedRow> parse_changed_row(std::string_view value) noexcept {
   return row;
 }
 
+std::optional<EventTable> parse_table_of(std::string_view value) noexcept {
+  const auto source = find_member(unwrapped(value), "source");
+  const auto schema = source ? find_member(*source, "schema") : std::nullopt;
+  const auto table = source ? find_member(*source, "table") : std::nullopt;
+  if (!schema || !table) return std::nullopt;
+  return EventTable{unquoted(*schema), unquoted(*table)};
+}
+
 bool is_gap(std::string_view value) noexcept {
   return value == R"("__debezium_unavailable_value")" || value == R"("X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==")" ||
          value == R"(["__debezium_unavailable_value"])" || value == R"(["b68a35a7-17ad-35b3-af2a-ae46edb4545a"])" ||
@@ -81,6 +89,71 @@ std::string without_gaps(std::string_view row) {
     if (!is_gap(member.value)) append_member(out, member.name, member.value);
   }
   return out += '}';
+}
+
+std::string fill_event(std::string_view event, std::string_view base) {
+  const auto row = parse_changed_row(event);
+  const auto base_row = parse_changed_row(base);
+  if (!row || !base_row || !has_gap(row->after)) return std::string(event);
+  const auto at = static_cast<std::size_t>(row->after.data() - event.data());
+  std::string out(event.substr(0, at));
+  out += fill_gaps(row->after, base_row->after);
+  out += event.substr(at + row->after.size());
+  return out;
+}
+
+std::optional<std::string> key_of_row(std::string_view row, std::string_view key_row) {
+  std::string out = "{";
+  JsonMembers members(key_row);
+  for (JsonMember member; members.next(&member);) {
+    const auto value = find_member(row, member.name);
+    if (!value) return std::nullopt;
+    append_member(out, member.name, *value);
+  }
+  return out += '}';
+}
+
+bool is_key_of(std::string_view key, std::string_view key_row) noexcept {
+  const std::string_view given = unwrapped(key);
+  std::size_t left = 0;
+  JsonMembers wanted(key_row);
+  for (JsonMember member; wanted.next(&member); ++left) {
+    if (!find_member(given, member.name)) return false;
+  }
+  JsonMembers members(given);
+  for (JsonMember member; members.next(&member);) {
+    if (left-- == 0) return false;
+  }
+  return left == 0 && !members.is_broken();
+}
+
+std::string deletion_event(std::string_view truncation, std::string_view old_row, std::string_view key) {
+  const std::string_view key_values = unwrapped(key);
+  std::string before = "{";
+  JsonMembers columns(old_row);
+  for (JsonMember member; columns.next(&member);) {
+    append_member(before, member.name, find_member(key_values, member.name).value_or(member.value));
+  }
+  const std::string_view payload = unwrapped(truncation);
+  const auto head = static_cast<std::size_t>(payload.data() - truncation.data());
+  std::string out(truncation.substr(0, head));
+  if (!find_member(payload, "op")) {  // the envelope `flat`
+    append_member(before, "__deleted", R"("true")");
+    append_member(before, "__op", R"("d")");
+    return out + before + '}';
+  }
+  before += '}';
+  std::string event = "{";
+  JsonMembers members(payload);
+  for (JsonMember member; members.next(&member);) {
+    append_member(event, member.name,
+                  member.name == "before" ? std::string_view(before)
+                  : member.name == "op"   ? std::string_view(R"("d")")
+                                          : member.value);
+  }
+  out += event + '}';
+  out += truncation.substr(head + payload.size());
+  return out;
 }
 
 NameTemplate::NameTemplate(std::string_view text) {
@@ -133,6 +206,33 @@ std::optional<std::string> NameTemplate::fill(const Source& source) const {
       const auto value = find_member(key, part.text);
       if (!value) return std::nullopt;
       out += plain_text(*value);
+    }
+  }
+  return out;
+}
+
+std::string NameTemplate::pattern(const Source& source, char escape) const {
+  std::string out;
+  bool ends_open = false;
+  const auto append = [&](std::string_view text) {
+    if (!text.empty()) ends_open = false;
+    for (const char c : text) {
+      if (escape != '\0' && std::string_view("*?[]^-\\").find(c) != std::string_view::npos) out += escape;
+      out += c;
+    }
+  };
+  for (const Part& part : parts_) {
+    if (!part.is_name) {
+      append(part.text);
+    } else if (part.text == "table") {
+      append(source.table);
+    } else if (part.text == "schema") {
+      append(source.schema);
+    } else if (part.text == "topic") {
+      append(source.topic);
+    } else if (!ends_open) {
+      out += '*';
+      ends_open = true;
     }
   }
   return out;

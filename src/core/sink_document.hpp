@@ -22,6 +22,13 @@ struct ChangedRow {
 /// Nothing if the value is not an event of a row.
 [[nodiscard]] std::optional<ChangedRow> parse_changed_row(std::string_view value) noexcept;
 
+/// The table that an event is of, also one without a row; nothing if it does not say so.
+struct EventTable {
+  std::string_view schema;
+  std::string_view table;
+};
+[[nodiscard]] std::optional<EventTable> parse_table_of(std::string_view value) noexcept;
+
 /// Whether the raw JSON value stands for one that was not sent.
 [[nodiscard]] bool is_gap(std::string_view value) noexcept;
 [[nodiscard]] bool has_gap(std::string_view row) noexcept;
@@ -29,6 +36,19 @@ struct ChangedRow {
 [[nodiscard]] std::string fill_gaps(std::string_view row, std::string_view base);
 /// The row without its gaps.
 [[nodiscard]] std::string without_gaps(std::string_view row);
+
+/// The event with its row's gaps filled from `base`, another event of the row; as it is, if it has none.
+[[nodiscard]] std::string fill_event(std::string_view event, std::string_view base);
+
+/// The key of a row as events have it: the members of `key_row`, with the row's values. Nothing if the row lacks one.
+[[nodiscard]] std::optional<std::string> key_of_row(std::string_view row, std::string_view key_row);
+/// Whether the key, in any envelope, has just the members of `key_row`.
+[[nodiscard]] bool is_key_of(std::string_view key, std::string_view key_row) noexcept;
+
+/// The event of a DELETE of which nothing is known but the key, in any envelope. It takes its envelope and its source
+/// from `truncation`, the event of a TRUNCATE of the table; `old_row` has the columns of `before`, with what stands for
+/// values that are not known.
+[[nodiscard]] std::string deletion_event(std::string_view truncation, std::string_view old_row, std::string_view key);
 
 /// A name with parts to fill in: `user:{id}`, `{schema}.{table}:{key}`. {key}: the values of the key, joined by colons;
 /// {table}, {schema}, {topic}; any other name is that of a key column. {{ and }} are braces.
@@ -44,6 +64,9 @@ class NameTemplate {
   };
   /// Nothing if the key lacks a column that is named.
   [[nodiscard]] std::optional<std::string> fill(const Source& source) const;
+  /// A pattern that the names of all rows of a table match, with `*` for what differs. Of the source, the key does not
+  /// count. `escape`: put before characters that have a meaning in a pattern; 0: they cannot occur.
+  [[nodiscard]] std::string pattern(const Source& source, char escape) const;
 
  private:
   struct Part {

@@ -10,6 +10,7 @@
 // (b) holds, since the second one is written after reading. (a) does not hold by itself: a transaction becomes visible
 // some time after its commit record is written, with synchronous replication a long time. So once nobody is between the
 // commit record and the commit log, snapshots are taken until one sees all that the commit log calls committed.
+#include "core/cdc_json.hpp"
 #include "pg/support/compat.hpp"
 #include "pg/support/function.hpp"
 #include "pg/support/sql_text.hpp"
@@ -226,6 +227,57 @@ void read_chunk(ReturnSetInfo* result, const Request& request, const Plan& plan,
   XLogFlush(write_watermark(request.label, "high"));
 }
 
+/// An Output with the options of an SQL argument: names and values in turn.
+Output* output_of(ArrayType* options) {
+  Datum* words = nullptr;
+  int count = 0;
+  deconstruct_array(options, TEXTOID, -1, false, TYPALIGN_INT, &words, nullptr, &count);
+  if (count % 2 != 0) ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("an option has no value")));
+  auto** const names = static_cast<const char**>(palloc(sizeof(char*) * (count + 1)));
+  auto** const texts = static_cast<const char**>(palloc(sizeof(char*) * (count + 1)));
+  for (int i = 0; i < count; i += 2) {
+    names[i / 2] = TextDatumGetCString(words[i]);
+    texts[i / 2] = TextDatumGetCString(words[i + 1]);
+  }
+  return make_output(CurrentMemoryContext, names, texts, count / 2);
+}
+
+/// `{"id":null,"name":null}`: these columns as an event names them, with what stands for values that are not known.
+void write_shape(cdc::Buffer& out, const cdc::Table& table, const std::vector<int>& places, bool only_key) {
+  out.clear();
+  char separator = '{';
+  for (const int place : places) {
+    const cdc::Column& column = table.columns[static_cast<std::size_t>(place)];
+    if (only_key && !column.in_key) continue;
+    out.append(separator);
+    out.append(std::string_view(column.field).substr(1));
+    out.append(column.in_key ? cdc::json_null : std::string_view(column.fill));
+    separator = ',';
+  }
+  if (separator == '{') out.append('{');
+  out.append('}');
+}
+
+/// Columns of meridian.describe_stream_table(); all null if the stream does not have the table.
+void describe(Output& output, const Plan& plan, std::uint64_t lsn, Datum* columns, bool* nulls) {
+  if (!plan.is_wanted) return;
+  const cdc::Table& table = *plan.table;
+  columns[0] = PointerGetDatum(cstring_to_text_with_len(table.topic.data(), static_cast<int>(table.topic.size())));
+  nulls[0] = false;
+  if (!table.key.empty()) {
+    const bool only_key = output.writer.options().before_fill == cdc::BeforeFill::key_only;
+    write_shape(output.value, table, table.key, true);
+    columns[1] = text_of(output.value);
+    write_shape(output.value, table, table.row, only_key);
+    columns[2] = text_of(output.value);
+    nulls[1] = nulls[2] = false;
+  }
+  begin_snapshot(output, lsn, false);
+  write_event_value(output, plan, {'t', lsn, nullptr, nullptr, nullptr});
+  columns[3] = text_of(output.value);
+  nulls[3] = false;
+}
+
 }  // namespace
 }  // namespace meridian::pg
 
@@ -234,16 +286,6 @@ void read_chunk(ReturnSetInfo* result, const Request& request, const Plan& plan,
 MERIDIAN_FUNCTION(meridian_read_snapshot_chunk)
 {
   using namespace meridian;
-  Datum* words = nullptr;
-  int count = 0;
-  deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), TEXTOID, -1, false, TYPALIGN_INT, &words, nullptr, &count);
-  if (count % 2 != 0) ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("an option has no value")));
-  auto** const names = static_cast<const char**>(palloc(sizeof(char*) * (count + 1)));
-  auto** const texts = static_cast<const char**>(palloc(sizeof(char*) * (count + 1)));
-  for (int i = 0; i < count; i += 2) {
-    names[i / 2] = TextDatumGetCString(words[i]);
-    texts[i / 2] = TextDatumGetCString(words[i + 1]);
-  }
   pg::Request request{};
   request.label = text_to_cstring(PG_GETARG_TEXT_PP(2));
   if (!PG_ARGISNULL(3)) {
@@ -254,10 +296,24 @@ MERIDIAN_FUNCTION(meridian_read_snapshot_chunk)
   InitMaterializedSRF(fcinfo, 0);
   request.relation = table_open(PG_GETARG_OID(1), AccessShareLock);
   if (request.relation->rd_rel->relkind != RELKIND_RELATION) pg::refuse(request.relation, "it is no table of its own");
-  request.output = pg::make_output(CurrentMemoryContext, names, texts, count / 2);
+  request.output = pg::output_of(PG_GETARG_ARRAYTYPE_P(0));
   const pg::Plan& plan = pg::plan_of(*request.output, request.relation);
   if (plan.is_wanted)
     pg::read_chunk(reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo), request, plan, PG_GETARG_BOOL(5));
   table_close(request.relation, AccessShareLock);
   PG_RETURN_VOID();
+}
+
+/// meridian.describe_stream_table(options text[], rel regclass, at pg_lsn, OUT topic text, OUT key_row text, OUT
+/// old_row text, OUT truncation text)
+MERIDIAN_FUNCTION(meridian_describe_stream_table)
+{
+  using namespace meridian;
+  pg::Output& output = *pg::output_of(PG_GETARG_ARRAYTYPE_P(0));
+  Relation relation = table_open(PG_GETARG_OID(1), AccessShareLock);
+  Datum columns[4]{};
+  bool nulls[4] = {true, true, true, true};
+  pg::describe(output, pg::plan_of(output, relation), PG_GETARG_LSN(2), columns, nulls);
+  table_close(relation, AccessShareLock);
+  PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(pg::result_row_type(fcinfo), columns, nulls)));
 }

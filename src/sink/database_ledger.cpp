@@ -1,6 +1,7 @@
-// The functions that are called here are in sql/91_sinks.sql. Every value is a parameter.
+// The functions that are called here are in sql/91_sinks.sql and the two after it. Every value is a parameter.
 #include <unistd.h>
 
+#include "core/sink_document.hpp"
 #include "sink/ledger.hpp"
 #include "sink/source.hpp"
 
@@ -26,11 +27,7 @@ Result run(PGconn* connection, const char* statement, const std::vector<Paramete
   for (const Parameter& parameter : parameters) values.push_back(parameter ? parameter->c_str() : nullptr);
   Result result(PQexecParams(connection, statement, static_cast<int>(values.size()), nullptr, values.data(), nullptr,
                              nullptr, 0));
-  if (PQresultStatus(result.get()) != PGRES_TUPLES_OK) {
-    const char* const state = PQresultErrorField(result.get(), PG_DIAG_SQLSTATE);
-    const char* const message = PQresultErrorField(result.get(), PG_DIAG_MESSAGE_PRIMARY);
-    throw SourceError(message != nullptr ? message : PQerrorMessage(connection), state != nullptr ? state : "");
-  }
+  if (PQresultStatus(result.get()) != PGRES_TUPLES_OK) throw failure_of(connection, result.get());
   return result;
 }
 
@@ -42,8 +39,8 @@ Parameter value(const Result& result, int row, int column) {
 
 class DatabaseLedger final : public Ledger {
  public:
-  DatabaseLedger(const std::string& dsn, std::string name)
-      : connection_(connect(dsn, settings)), name_(std::move(name)) {
+  explicit DatabaseLedger(const Options& options)
+      : connection_(connect(options.dsn, settings)), name_(options.name), generation_(options.generation) {
     run("SELECT meridian.sink_started($1, $2)", {name_, std::to_string(getpid())});
   }
 
@@ -112,9 +109,10 @@ class DatabaseLedger final : public Ledger {
   }
 
   std::optional<SnapshotTask> next_snapshot() override {
-    const Result result = run("SELECT rel, row_key FROM meridian.next_snapshot($1)", {name_});
+    const Result result =
+        run("SELECT rel, row_key, asked_at FROM meridian.next_snapshot($1, $2)", {name_, std::to_string(generation_)});
     if (PQntuples(result.get()) == 0) return std::nullopt;
-    return SnapshotTask{value(result, 0, 0).value_or(""), value(result, 0, 1)};
+    return SnapshotTask{value(result, 0, 0).value_or(""), value(result, 0, 1), value(result, 0, 2).value_or("")};
   }
 
   std::optional<Chunk> read_chunk(const SnapshotTask& task, const std::string& label) override {
@@ -140,8 +138,59 @@ class DatabaseLedger final : public Ledger {
   }
 
   void snapshot_advanced(const SnapshotTask& task, const Chunk& chunk) override {
-    run("SELECT meridian.snapshot_advanced($1, $2, $3, $4, $5)",
-        {name_, task.table, task.row_key, chunk.row_key, std::to_string(chunk.read)});
+    run("SELECT meridian.snapshot_advanced($1, $2, $3, $4, $5, $6)",
+        {name_, task.table, task.asked_at, task.row_key, chunk.row_key, std::to_string(chunk.read)});
+  }
+
+  std::optional<ResnapshotTask> resnapshot() override {
+    const Result result =
+        run("SELECT generation, since, age_s, mark, is_marked, has_rows, blocked_by FROM meridian.resnapshot_task($1)",
+            {name_});
+    if (PQntuples(result.get()) == 0) return std::nullopt;
+    ResnapshotTask task;
+    task.generation = std::stoull(*value(result, 0, 0));
+    const auto since = cdc::parse_lsn(*value(result, 0, 1));
+    if (!since) throw SourceError("the position of a re-snapshot in the database is malformed", "XX001");
+    task.since = *since;
+    task.age_s = std::stoll(*value(result, 0, 2));
+    task.mark = value(result, 0, 3).value_or("");
+    task.is_marked = value(result, 0, 4) == "t";
+    task.has_rows = value(result, 0, 5) == "t";
+    task.blocked_by = value(result, 0, 6).value_or("");
+    return task;
+  }
+
+  std::vector<SinkTable> resnapshot_tables() override {
+    const Result result =
+        run("SELECT topic, key_row, old_row, truncation FROM meridian.resnapshot_tables($1)", {name_});
+    std::vector<SinkTable> tables;
+    for (int row = 0; row < PQntuples(result.get()); ++row) {
+      SinkTable table{*value(result, row, 0),
+                      "",
+                      "",
+                      value(result, row, 1),
+                      value(result, row, 2).value_or("{}"),
+                      value(result, row, 3).value_or("")};
+      if (const auto named = parse_table_of(table.truncation)) {
+        table.schema = named->schema;
+        table.table = named->table;
+      }
+      tables.push_back(std::move(table));
+    }
+    return tables;
+  }
+
+  void resnapshot_marked(const ResnapshotTask& task, const std::optional<std::string>& mark) override {
+    run("SELECT meridian.resnapshot_marked($1, $2, $3)", {name_, std::to_string(task.generation), mark});
+  }
+  void resnapshot_removed(const ResnapshotTask& task, std::uint64_t rows) override {
+    tell(task, rows, std::nullopt, false);
+  }
+  void resnapshot_put_off(const ResnapshotTask& task, const std::string& reason) override {
+    tell(task, 0, reason, false);
+  }
+  void resnapshot_ended(const ResnapshotTask& task, const std::string& error) override {
+    tell(task, 0, error.empty() ? Parameter{} : Parameter(error), true);
   }
 
  private:
@@ -149,8 +198,14 @@ class DatabaseLedger final : public Ledger {
     return sink::run(connection_.get(), statement, parameters);
   }
 
+  void tell(const ResnapshotTask& task, std::uint64_t removed, const Parameter& error, bool has_ended) {
+    run("SELECT meridian.resnapshot_reported($1, $2, $3, $4, $5)",
+        {name_, std::to_string(task.generation), std::to_string(removed), error, has_ended ? "true" : "false"});
+  }
+
   Connection connection_;
   std::string name_;
+  std::uint64_t generation_;
 };
 
 }  // namespace
@@ -167,8 +222,8 @@ Options read_options(const std::string& dsn, const std::string& name) {
   return Options::from_map(std::move(given));
 }
 
-std::unique_ptr<Ledger> open_database_ledger(const std::string& dsn, const std::string& name) {
-  return std::make_unique<DatabaseLedger>(dsn, name);
+std::unique_ptr<Ledger> open_database_ledger(const Options& options) {
+  return std::make_unique<DatabaseLedger>(options);
 }
 
 }  // namespace meridian::sink

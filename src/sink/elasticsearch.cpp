@@ -16,8 +16,8 @@
 
 #include "core/json_string.hpp"
 #include "core/sink_document.hpp"
-#include "sink/http_client.hpp"
-#include "sink/target.hpp"
+#include "sink/elasticsearch.hpp"
+#include "sink/reconciliation.hpp"
 
 namespace meridian::sink {
 namespace {
@@ -30,21 +30,44 @@ struct Action {
   std::string document;
 };
 
-std::string lower(std::string text) {
+}  // namespace
+
+std::string elasticsearch_index(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(),
                  [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   return text;
 }
 
+std::string elasticsearch_url(const Options& options) {
+  std::string url = options.require("url");
+  while (url.ends_with('/')) url.pop_back();
+  return url;
+}
+
+HttpClient::Settings elasticsearch_settings(const Options& options) {
+  HttpClient::Settings settings = http_settings(options, true);
+  if (const auto key = options.find("api_key")) settings.headers.push_back("Authorization: ApiKey " + *key);
+  return settings;
+}
+
+namespace {
+
 class ElasticsearchTarget final : public Target {
  public:
   explicit ElasticsearchTarget(const Options& options)
-      : url_(options.require("url")),
+      : options_(options),
+        version_base_(options.version_base()),
+        url_(elasticsearch_url(options)),
         index_(options.get("index", "{table}")),
         id_(options.get("id", "{key}")),
-        http_(settings(options)) {
+        http_(elasticsearch_settings(options)) {
     options.allow_only({"url", "index", "id", "username", "password", "api_key", "ca_file", "compress", "timeout_s"});
-    while (url_.ends_with('/')) url_.pop_back();
+  }
+
+  std::optional<std::string> mark(const std::vector<SinkTable>&) override { return std::string(); }
+
+  std::unique_ptr<Reconciliation> reconcile(const ReconciliationTask& task) override {
+    return make_elasticsearch_reconciliation(options_, task);
   }
 
   void deliver(std::span<const SinkEvent* const> events, std::span<Outcome> outcomes, const Idle& idle) override {
@@ -71,12 +94,6 @@ class ElasticsearchTarget final : public Target {
   }
 
  private:
-  static HttpClient::Settings settings(const Options& options) {
-    HttpClient::Settings settings = http_settings(options, true);
-    if (const auto key = options.find("api_key")) settings.headers.push_back("Authorization: ApiKey " + *key);
-    return settings;
-  }
-
   std::optional<Action> action_for(std::size_t i, const SinkEvent& event, Outcome* outcome) const {
     const auto row = event.value && event.key ? parse_changed_row(*event.value) : std::nullopt;
     if (!row) {
@@ -94,7 +111,7 @@ class ElasticsearchTarget final : public Target {
       *outcome = {Outcome::Kind::rejected, "the document's _id is longer than 512 bytes"};
       return std::nullopt;
     }
-    return Action{i, lower(*index), *id, row->op == 'd', std::string(row->after)};
+    return Action{i, elasticsearch_index(*index), *id, row->op == 'd', std::string(row->after)};
   }
 
   /// Fills gaps from the documents as they are. What cannot be completed now is taken out of the wave, for later.
@@ -138,12 +155,13 @@ class ElasticsearchTarget final : public Target {
     return error != doc.end() && error->is_object() ? error->value("type", "") : "";
   }
 
-  static void append(std::string& body, const Action& action, const SinkEvent& event) {
+  void append(std::string& body, const Action& action, const SinkEvent& event) {
     body += action.removes ? R"({"delete":{"_index":)" : R"({"index":{"_index":)";
     append_json_string(body, action.index);
     body += R"(,"_id":)";
     append_json_string(body, action.id);
-    body += R"(,"version":)" + std::to_string(event.position.commit_lsn) + R"(,"version_type":"external_gte"}})";
+    body += R"(,"version":)" + std::to_string(version_base_ + event.position.commit_lsn) +
+            R"(,"version_type":"external_gte"}})";
     body += '\n';
     if (!action.removes) body += action.document + '\n';
   }
@@ -205,6 +223,8 @@ class ElasticsearchTarget final : public Target {
     }
   }
 
+  const Options& options_;
+  std::uint64_t version_base_;
   std::string url_;
   NameTemplate index_;
   NameTemplate id_;

@@ -77,8 +77,8 @@ HttpClient::HttpClient(Settings settings) : settings_(std::move(settings)), hand
 
 HttpClient::~HttpClient() { curl_easy_cleanup(handle_); }
 
-HttpClient::Answer HttpClient::post(const std::string& url, std::string_view content_type, const std::string& body,
-                                    const Idle& idle) {
+HttpClient::Answer HttpClient::request(const char* method, const std::string& url, std::string_view content_type,
+                                       const std::string& body, const Idle& idle) {
   // The options are set anew, the connection is kept.
   curl_easy_reset(handle_);
   HeaderList headers;
@@ -98,6 +98,7 @@ HttpClient::Answer HttpClient::post(const std::string& url, std::string_view con
   curl_easy_setopt(handle_, CURLOPT_XFERINFOFUNCTION, look_around);
   curl_easy_setopt(handle_, CURLOPT_XFERINFODATA, &progress);
   curl_easy_setopt(handle_, CURLOPT_NOPROGRESS, 0L);
+  curl_easy_setopt(handle_, CURLOPT_CUSTOMREQUEST, method);
   curl_easy_setopt(handle_, CURLOPT_POSTFIELDS, content.data());
   curl_easy_setopt(handle_, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(content.size()));
   curl_easy_setopt(handle_, CURLOPT_WRITEFUNCTION, keep);

@@ -32,7 +32,12 @@ class HttpClient {
   ~HttpClient();
 
   /// POST. `idle` is called about once a second; when it returns false the request is given up.
-  Answer post(const std::string& url, std::string_view content_type, const std::string& body, const Idle& idle);
+  Answer post(const std::string& url, std::string_view content_type, const std::string& body, const Idle& idle) {
+    return request("POST", url, content_type, body, idle);
+  }
+  /// The same with another method.
+  Answer request(const char* method, const std::string& url, std::string_view content_type, const std::string& body,
+                 const Idle& idle);
 
  private:
   Settings settings_;

@@ -15,31 +15,14 @@
 #include <vector>
 
 #include "core/json_members.hpp"
-#include "sink/target.hpp"
+#include "sink/kafka_settings.hpp"
+#include "sink/reconciliation.hpp"
 
 namespace meridian::sink {
 namespace {
 
 constexpr int poll_ms = 100;
 constexpr int transaction_ms = 10'000;
-
-/// What people set; everything else is decided here.
-constexpr std::array tunable = {"security.protocol",
-                                "sasl.mechanism",
-                                "sasl.username",
-                                "sasl.password",
-                                "ssl.ca.location",
-                                "ssl.certificate.location",
-                                "ssl.key.location",
-                                "ssl.key.password",
-                                "client.id",
-                                "linger.ms",
-                                "batch.size",
-                                "socket.timeout.ms",
-                                "message.max.bytes",
-                                "broker.address.family",
-                                "reconnect.backoff.max.ms",
-                                "transaction.timeout.ms"};
 
 struct Deleter {
   void operator()(rd_kafka_t* producer) const noexcept {
@@ -95,9 +78,6 @@ struct Cut {
   }
 };
 
-/// librdkafka goes on by itself after these: brokers that are down, names that are not found.
-void on_error(rd_kafka_t*, int, const char* reason, void* complaint) { *static_cast<std::string*>(complaint) = reason; }
-
 class KafkaTarget final : public Target {
  public:
   explicit KafkaTarget(const Options& options) : options_(options) {
@@ -122,46 +102,31 @@ class KafkaTarget final : public Target {
 
   [[nodiscard]] std::string complaint() const override { return complaint_; }
 
- private:
-  void set(rd_kafka_conf_t* conf, const std::string& name, const std::string& value) {
-    char error[512];
-    if (rd_kafka_conf_set(conf, name.c_str(), value.c_str(), error, sizeof error) == RD_KAFKA_CONF_OK) return;
-    rd_kafka_conf_destroy(conf);
-    throw OptionError("Kafka's option \"" + name + "\" is wrong");  // librdkafka's text would show the value
+  std::optional<std::string> mark(const std::vector<SinkTable>& tables) override {
+    return mark_kafka(options_, tables);
   }
 
+  std::unique_ptr<Reconciliation> reconcile(const ReconciliationTask& task) override {
+    return make_kafka_reconciliation(options_, task);
+  }
+
+ private:
   void start() {
-    rd_kafka_conf_t* const conf = rd_kafka_conf_new();
-    set(conf, "bootstrap.servers", options_.require("brokers"));
-    set(conf, "enable.idempotence", "true");
-    set(conf, "acks", "all");
-    set(conf, "partitioner", "murmur2_random");
-    set(conf, "message.timeout.ms", "0");
-    set(conf, "linger.ms", "1");
-    // A batch is waited for: its last packet must not wait for the acknowledgement of the one before, which takes 40
-    // ms.
-    set(conf, "socket.nagle.disable", "true");
-    set(conf, "compression.codec", options_.get("compression", "none"));
-    set(conf, "allow.auto.create.topics", options_.flag("create_topics", true) ? "true" : "false");
-    for (const auto& [name, value] : options_.with_prefix("kafka.")) {
-      if (std::find(tunable.begin(), tunable.end(), name) == tunable.end()) {
-        rd_kafka_conf_destroy(conf);
-        throw OptionError("option \"kafka." + name + "\" cannot be set");
-      }
-      set(conf, name, value);
-    }
+    KafkaSettings settings{{{"enable.idempotence", "true"},
+                            {"acks", "all"},
+                            {"partitioner", "murmur2_random"},
+                            {"message.timeout.ms", "0"},
+                            {"linger.ms", "1"},
+                            // A batch is waited for: its last packet must not wait for the acknowledgement of the one
+                            // before, which takes 40 ms.
+                            {"socket.nagle.disable", "true"},
+                            {"compression.codec", options_.get("compression", "none")},
+                            {"allow.auto.create.topics", options_.flag("create_topics", true) ? "true" : "false"}},
+                           on_delivery,
+                           &complaint_};
     transactional_ = options_.find("transactional_id").has_value();
-    if (transactional_) set(conf, "transactional.id", options_.require("transactional_id"));
-    set(conf, "log_level", "2");  // errors are told to on_error()
-    rd_kafka_conf_set_opaque(conf, &complaint_);
-    rd_kafka_conf_set_error_cb(conf, on_error);
-    rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
-    char error[512];
-    producer_.reset(rd_kafka_new(RD_KAFKA_PRODUCER, conf, error, sizeof error));
-    if (producer_ == nullptr) {
-      rd_kafka_conf_destroy(conf);
-      throw std::runtime_error(std::string("librdkafka: ") + error);
-    }
+    if (transactional_) settings.settings.emplace_back("transactional.id", options_.require("transactional_id"));
+    producer_.reset(make_kafka_client(options_, RD_KAFKA_PRODUCER, settings));
     initialized_ = false;
   }
 

@@ -12,6 +12,7 @@
 
 #include "sink/event.hpp"
 #include "sink/options.hpp"
+#include "sink/reconciliation.hpp"
 
 namespace meridian::sink {
 
@@ -34,6 +35,18 @@ struct DeadLetter {
 struct SnapshotTask {
   std::string table;
   std::optional<std::string> row_key;
+  std::string asked_at;  ///< tells a snapshot from an earlier one of the table
+};
+
+/// What resnapshot_sink() asks for.
+struct ResnapshotTask {
+  std::uint64_t generation = 0;
+  std::uint64_t since = 0;  ///< the position from which on events are newer
+  std::int64_t age_s = 0;   ///< seconds since it was asked for
+  std::string mark;         ///< Target::mark()
+  bool is_marked = false;   ///< it is prepared, and rows may be read
+  bool has_rows = false;    ///< all rows were delivered
+  std::string blocked_by;   ///< why not all rows were; empty: nothing
 };
 
 struct Chunk {
@@ -70,11 +83,21 @@ class Ledger {
   virtual std::optional<Chunk> read_chunk(const SnapshotTask& task, const std::string& label) = 0;
   /// The chunk's rows are where they belong.
   virtual void snapshot_advanced(const SnapshotTask& task, const Chunk& chunk) = 0;
+
+  // The rest is for sinks of the database only.
+
+  virtual std::optional<ResnapshotTask> resnapshot() { return std::nullopt; }
+  virtual std::vector<SinkTable> resnapshot_tables() { return {}; }
+  virtual void resnapshot_marked(const ResnapshotTask&, const std::optional<std::string>& /*mark*/) {}
+  virtual void resnapshot_removed(const ResnapshotTask&, std::uint64_t /*rows*/) {}
+  virtual void resnapshot_put_off(const ResnapshotTask&, const std::string& /*reason*/) {}
+  /// For good; `error` is empty if all was done.
+  virtual void resnapshot_ended(const ResnapshotTask&, const std::string& /*error*/) {}
 };
 
 /// The options of a sink that was created in the database.
 Options read_options(const std::string& dsn, const std::string& name);
-std::unique_ptr<Ledger> open_database_ledger(const std::string& dsn, const std::string& name);
+std::unique_ptr<Ledger> open_database_ledger(const Options& options);
 /// `position_file` holds the position; dead letters are appended to the same name with `.dead_letters`.
 std::unique_ptr<Ledger> open_file_ledger(const std::string& position_file);
 

@@ -45,6 +45,9 @@ int run(const Options& options, Ledger& ledger) {
     Pipeline(options, ledger, *target, ending).run();
     ledger.report("ended", "");
     return 0;
+  } catch (const Restart&) {
+    ledger.report("starting", "");
+    return 0;
   } catch (const Stopped& stopped) {
     ledger.report("stopped", stopped.what());
     return status_stopped;
@@ -64,7 +67,7 @@ int run(const Options& options, Ledger& ledger) {
 
 int run_created(const char* name, const char* dsn) {
   const Options options = read_options(dsn, name);
-  const auto ledger = open_database_ledger(dsn, name);
+  const auto ledger = open_database_ledger(options);
   return run(options, *ledger);
 }
 

@@ -74,6 +74,8 @@ Options Options::from_map(std::map<std::string, std::string> given) {
   options.kind = take(given, "kind").value_or("");
   if (options.name.empty()) throw OptionError("option \"name\" is missing");
   if (options.kind.empty()) throw OptionError("option \"kind\" is missing");
+  if (const auto text = take(given, "generation"))
+    options.generation = static_cast<std::uint64_t>(parse_number("generation", *text, 0, 200'000));
   if (const auto policy = take(given, "on_error")) options.on_error = parse_policy(*policy);
   if (const auto text = take(given, "batch_bytes")) {
     options.batch_bytes = static_cast<std::size_t>(parse_number("batch_bytes", *text, 1024, std::int64_t{256} << 20));

@@ -36,10 +36,17 @@ class Options {
   /// Options of the plugin, as for START_REPLICATION.
   std::map<std::string, std::string> plugin;
 
+  /// How often everything was delivered anew (resnapshot.hpp).
+  std::uint64_t generation = 0;
+
   Policy on_error = Policy::stop;
   std::size_t batch_bytes = std::size_t{1} << 20;
   std::size_t batch_events = 1000;
   std::chrono::milliseconds batch_time{10};
+
+  /// What versions at a target are made of: this, and the position of the commit. Those of a generation are larger than
+  /// those of earlier ones, also if a promotion has lost up to 16 TB of WAL, whose positions come again.
+  [[nodiscard]] std::uint64_t version_base() const noexcept { return generation << 44; }
 
   /// `name = value` lines; empty ones and those that begin with # do not count. Throws OptionError with the line's
   /// number.

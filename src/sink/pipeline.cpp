@@ -23,7 +23,8 @@ Pipeline::Pipeline(const Options& options, Ledger& ledger, Target& target, const
       target_(target),
       ending_(ending),
       source_(options, ledger.position()),
-      snapshot_(options.name, ledger) {
+      snapshot_(options.name, ledger),
+      resnapshot_(options, ledger, target) {
   for (const SinkEvent& event : ledger_.aside()) aside_.insert(identity_of(event));
 }
 
@@ -35,6 +36,7 @@ void Pipeline::run() {
       pause(step);
       continue;
     }
+    resnapshot_.work([this](const auto& events) { return deliver_all(events); }, [this] { return idle(); });
     snapshot_.read();
     collect();
     if (batch_.empty()) {
@@ -48,7 +50,7 @@ void Pipeline::run() {
 }
 
 void Pipeline::collect() {
-  auto deadline = std::min(next_look_, Clock::now() + look_interval);
+  auto deadline = resnapshot_.is_working() ? Clock::now() : std::min(next_look_, Clock::now() + look_interval);
   while (batch_.size() < options_.batch_events && batch_bytes_ < options_.batch_bytes && !ending_) {
     auto event = source_.next(deadline);
     if (!event) return;
@@ -60,7 +62,7 @@ void Pipeline::collect() {
       if (snapshot_.is_passed()) return;
       continue;
     }
-    snapshot_.pass(*event);
+    snapshot_.pass(&*event);
     if (batch_.empty()) deadline = Clock::now() + options_.batch_time;
     batch_bytes_ += event->size();
     batch_.push_back(std::move(*event));
@@ -119,6 +121,12 @@ bool Pipeline::deliver_all(std::vector<const SinkEvent*> open) {
   return true;
 }
 
+bool Pipeline::deliver_all(const std::vector<SinkEvent>& events) {
+  std::vector<const SinkEvent*> open;
+  for (const SinkEvent& event : events) open.push_back(&event);
+  return deliver_all(std::move(open));
+}
+
 void Pipeline::put_aside(const SinkEvent& event, const std::string& reason) {
   switch (options_.on_error) {
     case Policy::stop:
@@ -152,6 +160,7 @@ void Pipeline::look_around() {
   if (state != state_) ledger_.report(state_ = state, "");
   if (wish_ != Wish::run) return;
   retry_dead_letters();
+  resnapshot_.look([this](const auto& events) { return deliver_all(events); });
   snapshot_.look();
 }
 

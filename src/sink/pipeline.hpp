@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "sink/ledger.hpp"
+#include "sink/resnapshot.hpp"
 #include "sink/snapshot.hpp"
 #include "sink/source.hpp"
 #include "sink/target.hpp"
@@ -42,6 +43,7 @@ class Pipeline {
   void deliver();
   /// Delivers these, again and again; returns false if the program is to end first.
   bool deliver_all(std::vector<const SinkEvent*> open);
+  bool deliver_all(const std::vector<SinkEvent>& events);
   void put_aside(const SinkEvent& event, const std::string& reason);
   void supersede(const SinkEvent& event);
   /// Once in a while: what is wanted of the sink. False if it was not time yet.
@@ -57,6 +59,7 @@ class Pipeline {
   const std::atomic<bool>& ending_;
   Source source_;
   Snapshot snapshot_;
+  Resnapshot resnapshot_;
   std::vector<SinkEvent> batch_;
   std::size_t batch_bytes_ = 0;
   Counts counts_;

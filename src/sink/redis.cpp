@@ -7,14 +7,12 @@
 //
 // Commands are sent together and answered together. A connection that fails is made again by the next call; what had
 // been carried out by then is carried out twice, which the guard makes harmless.
-#include <hiredis/hiredis.h>
-
 #include <array>
-#include <cstdio>
 #include <vector>
 
 #include "core/sink_document.hpp"
-#include "sink/target.hpp"
+#include "sink/reconciliation.hpp"
+#include "sink/redis_connection.hpp"
 
 namespace meridian::sink {
 namespace {
@@ -28,19 +26,7 @@ constexpr const char* script =
     "else redis.call('SET', KEYS[1], ARGV[4], 'EX', ARGV[3]) end "
     "return 1";
 
-struct Deleter {
-  void operator()(redisContext* context) const noexcept { redisFree(context); }
-  void operator()(redisReply* reply) const noexcept { freeReplyObject(reply); }
-};
-using Reply = std::unique_ptr<redisReply, Deleter>;
-
-/// In order of the stream when compared as text.
-std::string version_of(const cdc::Position& position) {
-  char text[33];
-  std::snprintf(text, sizeof text, "%016llx%016llx", static_cast<unsigned long long>(position.commit_lsn),
-                static_cast<unsigned long long>(position.index));
-  return text;
-}
+using Reply = RedisConnection::Reply;
 
 bool is_passing(std::string_view error) {
   for (const std::string_view kind : {"LOADING", "BUSY", "READONLY", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN", "OOM",
@@ -53,11 +39,9 @@ bool is_passing(std::string_view error) {
 class RedisTarget final : public Target {
  public:
   explicit RedisTarget(const Options& options)
-      : host_(options.require("host")),
-        port_(static_cast<int>(options.number("port", 6379, 1, 65535))),
-        user_(options.get("username", "")),
-        password_(options.get("password", "")),
-        database_(options.number("database", 0, 0, 1'000'000)),
+      : options_(options),
+        connection_(options),
+        version_base_(options.version_base()),
         ttl_(options.number("ttl", 0, 0, 1'000'000'000)),
         guard_ttl_(options.number("guard_ttl", 86'400, 1, 1'000'000'000)),
         key_(options.get("key", "{table}:{key}")) {
@@ -69,6 +53,7 @@ class RedisTarget final : public Target {
     const std::string value = options.get("value", "row");
     if (value != "row" && value != "event") throw OptionError("option \"value\" must be row or event");
     whole_event_ = value == "event";
+    guard_s_ = std::to_string(guard_ttl_);
   }
 
   void deliver(std::span<const SinkEvent* const> events, std::span<Outcome> outcomes, const Idle&) override {
@@ -79,10 +64,21 @@ class RedisTarget final : public Target {
       if (append(*events[i], &outcomes[i])) sent.push_back(&outcomes[i]);
     }
     for (Outcome* const outcome : sent) {
-      void* answer = nullptr;
-      if (redisGetReply(context_.get(), &answer) != REDIS_OK) return lose(outcomes);
-      judge(Reply(static_cast<redisReply*>(answer)), outcome);
+      const Reply reply = connection_.read();
+      if (reply == nullptr) return lose(outcomes);
+      judge(reply, outcome);
     }
+  }
+
+  // Guards are what a reconciliation tells older from newer by.
+  void keep_marks(bool keeps) override {
+    guard_s_ = std::to_string(keeps ? std::max(guard_ttl_, longest_reconciliation_s) : guard_ttl_);
+  }
+
+  std::optional<std::string> mark(const std::vector<SinkTable>&) override { return std::string(); }
+
+  std::unique_ptr<Reconciliation> reconcile(const ReconciliationTask& task) override {
+    return make_redis_reconciliation(options_, task);
   }
 
  private:
@@ -96,22 +92,14 @@ class RedisTarget final : public Target {
       *outcome = {Outcome::Kind::rejected, "the event's key lacks a column that option \"key\" names"};
       return false;
     }
-    const std::string version = version_of(event.position);
+    const std::string version = redis_version(version_base_ + event.position.commit_lsn, event.position.index);
     const std::string guard = "meridian:{" + *key + "}";
-    const std::string guard_ttl = std::to_string(guard_ttl_);
     const std::string ttl = std::to_string(ttl_);
     // A row with gaps is taken out as well: who misses it loads it whole.
     const bool removes = invalidate_ || row->op == 'd' || has_gap(row->after);
     const std::string_view value = whole_event_ ? std::string_view(*event.value) : row->after;
-    const std::array<std::string_view, 9> words{"EVALSHA", script_, "2", *key, guard, version, guard_ttl, ttl, value};
-    const int count = static_cast<int>(words.size()) - (removes ? 1 : 0);
-    std::array<const char*, words.size()> texts{};
-    std::array<std::size_t, words.size()> sizes{};
-    for (std::size_t i = 0; i < words.size(); ++i) {
-      texts[i] = words[i].data();
-      sizes[i] = words[i].size();
-    }
-    redisAppendCommandArgv(context_.get(), count, texts.data(), sizes.data());
+    const std::array<std::string_view, 9> words{"EVALSHA", script_, "2", *key, guard, version, guard_s_, ttl, value};
+    connection_.send(words.data(), words.size() - (removes ? 1 : 0));
     return true;
   }
 
@@ -130,52 +118,13 @@ class RedisTarget final : public Target {
     if (error.starts_with("NOSCRIPT")) script_.clear();
   }
 
-  Reply command(std::initializer_list<std::string> words) {
-    std::vector<const char*> texts;
-    std::vector<std::size_t> sizes;
-    for (const std::string& word : words) {
-      texts.push_back(word.data());
-      sizes.push_back(word.size());
-    }
-    return Reply(static_cast<redisReply*>(
-        redisCommandArgv(context_.get(), static_cast<int>(words.size()), texts.data(), sizes.data())));
-  }
-
-  bool check(const Reply& reply, const char* what, std::string* failure) {
-    if (reply != nullptr && reply->type != REDIS_REPLY_ERROR) return true;
-    // Redis repeats what it was sent in some errors, so of AUTH nothing is shown.
-    *failure = std::string(what) + " failed";
-    if (reply == nullptr) {
-      *failure += std::string(": ") + context_->errstr;
-    } else if (password_.empty()) {
-      *failure += ": " + std::string(reply->str, reply->len);
-    }
-    context_.reset();
-    return false;
-  }
-
   bool connect(std::string* failure) {
-    if (context_ == nullptr) {
-      const timeval patience{2, 0};
-      context_.reset(host_.starts_with('/') ? redisConnectUnixWithTimeout(host_.c_str(), patience)
-                                            : redisConnectWithTimeout(host_.c_str(), port_, patience));
-      if (context_ == nullptr || context_->err != 0) {
-        *failure = context_ == nullptr ? "out of memory" : context_->errstr;
-        context_.reset();
-        return false;
-      }
-      redisSetTimeout(context_.get(), timeval{10, 0});
-      if (!host_.starts_with('/')) redisEnableKeepAlive(context_.get());
-      script_.clear();
-      if (!password_.empty() &&
-          !check(user_.empty() ? command({"AUTH", password_}) : command({"AUTH", user_, password_}), "AUTH", failure)) {
-        return false;
-      }
-      if (database_ != 0 && !check(command({"SELECT", std::to_string(database_)}), "SELECT", failure)) return false;
-    }
+    bool is_new = false;
+    if (!connection_.connect(failure, &is_new)) return false;
+    if (is_new) script_.clear();
     if (!script_.empty()) return true;
-    const Reply loaded = command({"SCRIPT", "LOAD", script});
-    if (!check(loaded, "SCRIPT LOAD", failure)) return false;
+    const Reply loaded = connection_.command({"SCRIPT", "LOAD", script});
+    if (!connection_.check(loaded, "SCRIPT LOAD", failure)) return false;
     script_.assign(loaded->str, loaded->len);
     return true;
   }
@@ -185,24 +134,21 @@ class RedisTarget final : public Target {
   }
 
   void lose(std::span<Outcome> outcomes) {
-    const std::string failure = context_->errstr;
-    context_.reset();
+    const std::string failure = connection_.lose();
     for (Outcome& outcome : outcomes) {
       if (outcome.kind == Outcome::Kind::retry) outcome.reason = failure;
     }
   }
 
-  std::string host_;
-  int port_;
-  std::string user_;
-  std::string password_;
-  std::int64_t database_;
+  const Options& options_;
+  RedisConnection connection_;
+  std::uint64_t version_base_;
   std::int64_t ttl_;
   std::int64_t guard_ttl_;
+  std::string guard_s_;  ///< how long guards are kept now
   NameTemplate key_;
   bool invalidate_ = false;
   bool whole_event_ = false;
-  std::unique_ptr<redisContext, Deleter> context_;
   std::string script_;  ///< its name at the server; empty: to be loaded
 };
 

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "core/sink_document.hpp"
+
 namespace meridian::sink {
 
 void Snapshot::look() {
@@ -26,14 +28,18 @@ void Snapshot::read() {
   for (std::size_t i = 0; i < chunk_.rows.size(); ++i) rows_[identity_of(chunk_.rows[i])] = i;
 }
 
-void Snapshot::pass(const SinkEvent& event) {
+void Snapshot::pass(SinkEvent* event) {
   if (state_ != State::open) return;
-  if (event.key) {
-    rows_.erase(identity_of(event));
+  if (event->key) {
+    const auto found = rows_.find(identity_of(*event));
+    if (found == rows_.end()) return;
+    // The row may be newer than this change; then the value's own change comes behind it.
+    if (event->value) event->value = fill_event(*event->value, *chunk_.rows[found->second].value);
+    rows_.erase(found);
     return;
   }
   // TRUNCATE: none of the rows may come behind it.
-  std::erase_if(rows_, [&](const auto& row) { return row.first.starts_with(event.topic + '\n'); });
+  std::erase_if(rows_, [&](const auto& row) { return row.first.starts_with(event->topic + '\n'); });
 }
 
 void Snapshot::pass_watermark(const SinkEvent& mark, std::vector<SinkEvent>* batch) {

@@ -1,7 +1,9 @@
 // Rows of tables, fitted into the stream of changes.
 //
 //   read()            a chunk of rows is read; the WAL has a watermark before and one behind the moment of reading
-//   pass()            a change between the two comes by: the chunk's row of its key is left out, since this is newer
+//   pass()            a change between the two comes by: the chunk's row of its key is left out, since this is newer;
+//   large
+//                     values that the change did not touch, and did not send, are taken from the row
 //   pass_watermark()  at the second one what is left of the chunk joins the batch, with the watermark's position
 //   delivered()       the batch is where it belongs: the key of the chunk's last row is written down
 //
@@ -27,7 +29,7 @@ class Snapshot {
   void look();
   /// Reads the next chunk, if rows are wanted and there is none at hand.
   void read();
-  void pass(const SinkEvent& event);
+  void pass(SinkEvent* event);
   void pass_watermark(const SinkEvent& mark, std::vector<SinkEvent>* batch);
   /// A chunk's rows have joined the batch, which is to be delivered.
   [[nodiscard]] bool is_passed() const noexcept { return state_ == State::closed; }

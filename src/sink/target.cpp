@@ -1,6 +1,12 @@
 #include "sink/target.hpp"
 
+#include "sink/reconciliation.hpp"
+
 namespace meridian::sink {
+
+std::optional<std::string> Target::mark(const std::vector<SinkTable>&) { return std::nullopt; }
+
+std::unique_ptr<Reconciliation> Target::reconcile(const ReconciliationTask&) { return nullptr; }
 
 std::unique_ptr<Target> make_target(const Options& options) {
   if (options.kind == "kafka") return make_kafka_target(options);

@@ -8,8 +8,10 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "sink/event.hpp"
 #include "sink/options.hpp"
@@ -17,6 +19,10 @@
 namespace meridian::sink {
 
 using Idle = std::function<bool()>;
+
+class Reconciliation;
+struct ReconciliationTask;
+struct SinkTable;
 
 class Target {
  public:
@@ -29,6 +35,16 @@ class Target {
   virtual void deliver(std::span<const SinkEvent* const> events, std::span<Outcome> outcomes, const Idle& idle) = 0;
   /// What is wrong while deliver() waits; empty: nothing that is known.
   [[nodiscard]] virtual std::string complaint() const { return {}; }
+
+  // For reconciliation.hpp, which says more.
+
+  /// What is written from now on must be told from what was written before, until it is not wanted any more.
+  virtual void keep_marks(bool) {}
+  /// What reconcile() needs for that, beside versions; nothing: this target cannot be read back. Throws
+  /// std::runtime_error if it cannot be told now.
+  virtual std::optional<std::string> mark(const std::vector<SinkTable>&);
+  /// Looks through what is there; of a target that cannot be read back nothing.
+  virtual std::unique_ptr<Reconciliation> reconcile(const ReconciliationTask&);
 };
 
 /// Throws OptionError for options that the kind does not have, or that lack.

@@ -1,16 +1,19 @@
-// A strict double of Elasticsearch's _bulk and _mget, and of as much else as the official client wants. Keeps documents in memory with external
+// A strict double of Elasticsearch's _bulk, _mget, _refresh and scrolls, and of as much else as the official client wants. Keeps documents in memory with external
 // versions, refuses what Elasticsearch refuses, and fails on command. Prints its port. Commands are lines of standard input:
 //   dump            prints {"index/id": {"version": n, "source": {...}}} of all documents
 //   fail STATUS N   the next N requests are answered with this status, before anything is done
 //   reject INDEX...  index actions on these indexes fail with status 400
 //   busy N          the next N items fail with status 429
 //   cut N           the next N answers break off in the middle, after everything was done
+//   forget          no scroll can go on
 //   lines           prints the lines that were posted to /lines, and then `end`
 const http = require('http');
 const readline = require('readline');
 const zlib = require('zlib');
 
 const documents = new Map(); // index/id -> { version, source } or { version, deleted }
+let searchable = new Map(); // documents as of the last _refresh
+const scrolls = new Map(); // id -> { hits that are left, size }
 const lines = []; // bodies of requests
 const state = { fail: null, reject: [], busy: 0, cut: 0, requests: 0 };
 
@@ -61,6 +64,65 @@ function get({ _index, _id }) {
   return { _index, _id, error: { type: 'index_not_found_exception', reason: `no such index [${_index}]` } };
 }
 
+const missing = (type, reason) => ({ status: 404, body: { error: { type, reason }, status: 404 } });
+
+// The documents of an index, or of all that a pattern names; nothing if there is no such index.
+function in_index(name, from) {
+  const pattern = new RegExp(`^${name.split('*').map((part) => part.replace(/[.+^${}()|[\]\\?]/g, '\\$&')).join('.*')}/`);
+  const exists = name.includes('*') || [...documents.keys()].some((each) => pattern.test(each));
+  return exists ? [...from].filter(([each, document]) => pattern.test(each) && !document.deleted) : undefined;
+}
+
+function page_of(id) {
+  const scroll = scrolls.get(id);
+  if (scroll === undefined) return missing('search_phase_execution_exception', 'all shards failed: No search context found');
+  const hits = scroll.hits.splice(0, scroll.size);
+  return {
+    status: 200,
+    body: {
+      _scroll_id: id, took: 1, timed_out: false, _shards: { total: 1, successful: 1, skipped: 0, failed: 0 },
+      hits: { total: { value: hits.length, relation: 'eq' }, max_score: null, hits },
+    },
+  };
+}
+
+function begin_scroll(index, { size = 10, sort, version, _source, ...rest }) {
+  if (Object.keys(rest).length > 0) throw new BadRequest(`unknown key [${Object.keys(rest)[0]}]`);
+  if (!Number.isInteger(size) || size < 1 || size > 10000 || JSON.stringify(sort) !== '["_doc"]') throw new BadRequest('a scroll in no useful order');
+  const found = in_index(index, searchable);
+  if (found === undefined) return missing('index_not_found_exception', `no such index [${index}]`);
+  const hits = found.map(([name, document], place) => {
+    const [, _index, _id] = /^([^/]+)\/(.*)$/s.exec(name);
+    const fields = Object.fromEntries(Object.entries(document.source).filter(([field]) => _source === undefined || _source.includes(field)));
+    return { _index, _id, _score: null, ...(version ? { _version: document.version } : {}), _source: fields, sort: [place] };
+  });
+  const id = `scroll-${state.requests}`;
+  scrolls.set(id, { hits, size });
+  return page_of(id);
+}
+
+// Nothing if the request is none of these.
+function search(request, body) {
+  const [path, query] = request.url.split('?');
+  const [, index, action] = /^\/([^/]+)\/(_refresh|_search)$/.exec(decodeURIComponent(path)) ?? [];
+  const route = `${request.method} ${action === undefined || index.startsWith('_') ? path : action}`;
+  if (route === 'POST _refresh' && body === '') {
+    if (in_index(index, documents) === undefined) return missing('index_not_found_exception', `no such index [${index}]`);
+    searchable = new Map([...documents].map(([name, document]) => [name, { ...document }]));
+    return { status: 200, body: { _shards: { total: 1, successful: 1, failed: 0 } } };
+  }
+  if (!['POST _search', 'POST /_search/scroll', 'DELETE /_search/scroll'].includes(route)) return undefined;
+  if (!/^application\/json/.test(request.headers['content-type'])) throw new BadRequest('not JSON');
+  const wanted = JSON.parse(body);
+  if (route === 'POST _search') {
+    if (!/^scroll=\d+[ms]$/.test(query ?? '')) throw new BadRequest('only scrolls');
+    return begin_scroll(index, wanted);
+  }
+  if (route === 'POST /_search/scroll') return page_of(wanted.scroll_id);
+  const freed = scrolls.delete(wanted.scroll_id);
+  return { status: freed ? 200 : 404, body: { succeeded: freed, num_freed: freed ? 1 : 0 } };
+}
+
 function answer(response, status, body) {
   const text = JSON.stringify(body);
   response.writeHead(status, { 'Content-Type': 'application/json', 'X-Elastic-Product': 'Elasticsearch', 'Content-Length': Buffer.byteLength(text) });
@@ -83,8 +145,14 @@ function handle(request, response, body) {
   if (request.method === 'POST' && request.url === '/_mget' && /^application\/(json|vnd\.elasticsearch\+json)/.test(request.headers['content-type'])) {
     return answer(response, 200, { docs: JSON.parse(body).docs.map(get) });
   }
+  try {
+    const found = search(request, body);
+    if (found !== undefined) return answer(response, found.status, found.body);
+  } catch (error) {
+    return answer(response, 400, { error: { type: 'illegal_argument_exception', reason: error.message } });
+  }
   if (request.method !== 'POST' || request.url !== '/_bulk' || !/^application\/(x-ndjson|vnd\.elasticsearch\+x-ndjson)/.test(request.headers['content-type'])) {
-    return answer(response, 400, { error: 'only _bulk and _mget' });
+    return answer(response, 400, { error: 'only _bulk, _mget, _refresh and scrolls' });
   }
   try {
     const items = parse(body).map(carry_out);
@@ -111,6 +179,7 @@ readline.createInterface({ input: process.stdin }).on('line', (line) => {
   if (command === 'reject') state.reject = words;
   if (command === 'busy') state.busy = Number(a);
   if (command === 'cut') state.cut = Number(a);
+  if (command === 'forget') scrolls.clear();
   if (command === 'dump') {
     const live = [...documents].filter(([, document]) => !document.deleted).sort(([a1], [b1]) => (a1 < b1 ? -1 : 1));
     console.log(JSON.stringify(Object.fromEntries(live)));

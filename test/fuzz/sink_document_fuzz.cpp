@@ -20,5 +20,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     fuzz::check(!has_gap(whole), "rows without gaps have none");
     if (row->op != 'd') fuzz::check(whole.front() == '{' && whole.back() == '}', "and are objects");
   }
+  if (const auto table = parse_table_of(text))
+    fuzz::check(table->schema.size() + table->table.size() <= size, "names too");
+  if (const auto key = key_of_row(text, text)) {
+    fuzz::check(key->front() == '{' && key->back() == '}', "keys are objects");
+    fuzz::check(is_key_of(text, text) || members.is_broken() || find_member(text, "payload"), "of their own columns");
+  }
+  fuzz::check(parse_changed_row(fill_event(text, text)).has_value() == parse_changed_row(text).has_value(),
+              "a completed event is still one");
+  fuzz::check(!deletion_event(text, text, text).empty(), "a deletion is an event");
   return 0;
 }

@@ -68,5 +68,56 @@ TEST(SinkDocument, NamesAreFilledIn) {
   for (const char* text : {"", "{", "}", "{}", "a{b", "a}b"}) EXPECT_THROW(NameTemplate{text}, Error) << text;
 }
 
+TEST(SinkDocument, AnEventIsCompletedFromAnother) {
+  const std::string event = R"({"before":null,"after":{"id":1,"v":2,"note":"__debezium_unavailable_value"},"op":"u"})";
+  EXPECT_EQ(fill_event(event, R"({"after":{"id":1,"v":1,"note":"long"},"op":"r"})"),
+            R"({"before":null,"after":{"id":1,"v":2,"note":"long"},"op":"u"})");
+  EXPECT_EQ(fill_event(event, R"({"after":null,"op":"d"})"), event);
+  EXPECT_EQ(fill_event(R"({"after":{"id":1},"op":"u"})", event), R"({"after":{"id":1},"op":"u"})");
+}
+
+TEST(SinkDocument, AnEventWithoutARowHasATable) {
+  const auto table =
+      parse_table_of(R"({"payload":{"source":{"schema":"public","table":"item"},"op":"t"},"schema":null})");
+  ASSERT_TRUE(table);
+  EXPECT_EQ(table->schema, "public");
+  EXPECT_EQ(table->table, "item");
+  EXPECT_FALSE(parse_table_of(R"({"__deleted":"false","__op":"t"})"));
+}
+
+TEST(SinkDocument, TheKeyOfARowHasItsColumnsInOrder) {
+  EXPECT_EQ(key_of_row(R"({"v":1,"b":"x","a":2.50})", R"({"a":null,"b":null})"), R"({"a":2.50,"b":"x"})");
+  EXPECT_EQ(key_of_row(R"({"v":1,"b":"x"})", R"({"a":null,"b":null})"), std::nullopt);
+  EXPECT_EQ(key_of_row("no json", R"({"a":null})"), std::nullopt);
+  EXPECT_TRUE(is_key_of(R"({"a":1,"b":2})", R"({"a":null,"b":null})"));
+  EXPECT_TRUE(is_key_of(R"({"schema":null,"payload":{"a":1}})", R"({"a":null})"));
+  EXPECT_FALSE(is_key_of(R"({"a":1})", R"({"a":null,"b":null})"));
+  EXPECT_FALSE(is_key_of(R"({"a":1,"c":2})", R"({"a":null})"));
+  EXPECT_FALSE(is_key_of("", R"({"a":null})"));
+}
+
+TEST(SinkDocument, ADeletionIsMadeOfTheKey) {
+  constexpr std::string_view old_row = R"({"id":null,"name":null,"balance":0})";
+  EXPECT_EQ(
+      deletion_event(R"({"before":null,"after":null,"source":{"table":"t","op":"x"},"op":"t","ts_ms":1})", old_row,
+                     R"({"id":7})"),
+      R"({"before":{"id":7,"name":null,"balance":0},"after":null,"source":{"table":"t","op":"x"},"op":"d","ts_ms":1})");
+  EXPECT_EQ(deletion_event(R"({"schema":null,"payload":{"before":null,"after":null,"op":"t"}})", old_row,
+                           R"({"schema":null,"payload":{"id":7}})"),
+            R"({"schema":null,"payload":{"before":{"id":7,"name":null,"balance":0},"after":null,"op":"d"}})");
+  EXPECT_EQ(deletion_event(R"({"__deleted":"false","__op":"t"})", R"({"id":null})", R"({"id":7})"),
+            R"({"id":7,"__deleted":"true","__op":"d"})");
+}
+
+TEST(SinkDocument, APatternMatchesTheNamesOfATable) {
+  const NameTemplate::Source source{"", "us*er", "public", "shop.public.user"};
+  EXPECT_EQ(NameTemplate("{table}:{key}").pattern(source, '\\'), R"(us\*er:*)");
+  EXPECT_EQ(NameTemplate("{table}:{key}").pattern(source, '\0'), "us*er:*");
+  EXPECT_EQ(NameTemplate("u[{id}]{region}{{").pattern(source, '\\'), R"(u\[*\]*{)");
+  EXPECT_EQ(NameTemplate("{a}{b}").pattern(source, '\\'), "*");
+  EXPECT_EQ(NameTemplate("{table}*{id}").pattern(source, '\\'), R"(us\*er\**)");
+  EXPECT_EQ(NameTemplate("{topic}").pattern(source, '\0'), "shop.public.user");
+}
+
 }  // namespace
 }  // namespace meridian
