@@ -72,9 +72,10 @@ my $batch = 100;
 is(create_sink('file', 'file', file => 'changes', batch_events => $batch), 't', 'a sink of kind file');
 is(create_sink('cache', 'redis', host => $redis_socket, key => 'user:{id}', ttl => 1000, batch_events => $batch), 't', 'redis');
 is(create_sink('kafka', 'kafka', brokers => $kafka->{address}, topic_prefix => 'shop', on_error => 'dead_letter', batch_events => $batch), 't', 'kafka');
+is(create_sink('exact', 'kafka', brokers => $kafka->{address}, topic_prefix => 'exact', transactional_id => 'exact', batch_events => $batch), 't', 'kafka in transactions');
 is(create_sink('index', 'elasticsearch', url => "http://127.0.0.1:$index->{address}", on_error => 'dead_letter', batch_events => $batch), 't', 'elasticsearch');
 is(create_sink('web', 'http', url => "http://127.0.0.1:$web->{address}/lines", compress => 'true', batch_events => $batch), 't', 'http');
-my @all = qw(file cache kafka index web);
+my @all = qw(file cache kafka exact index web);
 
 # --- every kind of change ------------------------------------------------------------------------------------------------
 
@@ -123,7 +124,7 @@ is(sql($node, q{SELECT string_agg(name, ' ' ORDER BY name) FROM meridian.sinks W
 is(sql($node, q{SELECT lag_bytes > 0 FROM meridian.sinks WHERE name = 'kafka'}), 't', 'the broker that is down holds up no other sink');
 wait_until($node, q{SELECT state = 'retrying' AND error IS NOT NULL FROM meridian.sinks WHERE name = 'kafka'});
 ask($kafka, 'up');
-delivered('kafka');
+delivered('kafka', 'exact');
 ask($index, 'cut 1');
 sql($node, q{UPDATE account SET balance = 7 WHERE id IN (1, 10)});
 delivered('index');
@@ -189,7 +190,7 @@ for my $kill (1 .. $kills)
 	}
 	$load->finish;
 }
-is(sql($node, q{SELECT bool_and(error LIKE '%signal 9%') FROM meridian.sinks WHERE name <> 'kafka'}), 't', 'a program that was killed is started again, and the view says so');
+is(sql($node, q{SELECT bool_and(error LIKE '%signal 9%') FROM meridian.sinks WHERE name NOT IN ('kafka', 'exact')}), 't', 'a program that was killed is started again, and the view says so');
 sql($node, 'UPDATE account SET balance = balance + 1 WHERE id >= 10');
 # The database crashes while programs wait for the broker.
 ask($kafka, 'down');
@@ -259,6 +260,8 @@ sub same_by_key
 	return;
 }
 same_by_key('kafka', 3 * $batch, \@truth, events_of_kafka('shop.public.account'));
+# The broker shows what transactions that were aborted had sent, too: of those that a kill, the crash or the broker ended.
+same_by_key('transactions', 5 * $batch, \@truth, events_of_kafka('exact.public.account'));
 same_by_key('standalone', ($kills + 1) * $batch, [ @truth[ $from .. $#truth ] ], events_of_kafka('alone.public.account'));
 
 # --- people --------------------------------------------------------------------------------------------------------------
