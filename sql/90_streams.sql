@@ -131,7 +131,7 @@ DECLARE
   failover text := '';
   start pg_lsn;
 BEGIN
-  IF to_regprocedure('pg_create_logical_replication_slot(name, name, boolean, boolean, boolean)') IS NOT NULL THEN
+  IF meridian.can_fail_over() THEN
     failover := ', failover => true';
   END IF;
   EXECUTE format('SELECT c.lsn FROM pg_create_logical_replication_slot($1, ''meridian_cdc''%s) c', failover) INTO start USING slot;

@@ -10,8 +10,6 @@
 // again.
 #include <librdkafka/rdkafka.h>
 
-#include <algorithm>
-#include <array>
 #include <vector>
 
 #include "core/json_members.hpp"
